@@ -1,0 +1,81 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// child is a process that we started and wait for.
+type child struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed once the process is reaped
+	err  error         // what Wait said; read after done
+}
+
+// startChild starts cmd. Linux sends the signal of SysProcAttr.Pdeathsig when
+// the thread that forked ends, not the process, so the goroutine stays on its
+// thread for as long as the child lives.
+func startChild(cmd *exec.Cmd) (*child, error) {
+	c := &child{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			c.err = cmd.Wait()
+			close(c.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// runChild runs cmd to its end. When ctx ends first, cmd is asked to end and
+// its end is waited for.
+func runChild(ctx context.Context, cmd *exec.Cmd) error {
+	c, err := startChild(cmd)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		c.signal(syscall.SIGTERM)
+		<-c.done
+		return ctx.Err()
+	}
+}
+
+// signal sends sig. A child that has ended needs none: the error is dropped.
+func (c *child) signal(sig os.Signal) { _ = c.cmd.Process.Signal(sig) }
+
+// command prepares one of PostgreSQL's programs: in a process group of its own,
+// so that Ctrl-C in the terminal does not reach it; with deathSignal at our end
+// where the kernel offers that; as the folder's account; and holding the folder's
+// lock, so that the folder counts as used until the last process is gone.
+//
+// The environment is ours alone: PGDATA, PGOPTIONS and the like of the caller
+// would change what is started.
+func (b binaries) command(name string, f *folder, deathSignal syscall.Signal, args ...string) *exec.Cmd {
+	cmd := exec.Command(b.path(name), args...)
+	cmd.Dir = f.path
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	if b.libraries != "" {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("LD_LIBRARY_PATH=%s", b.libraries))
+	}
+	cmd.ExtraFiles = []*os.File{f.lock}
+	cmd.SysProcAttr = processAttributes(deathSignal)
+	if f.owner != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(f.owner.uid), Gid: uint32(f.owner.gid)}
+	}
+	return cmd
+}
