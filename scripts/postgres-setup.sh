@@ -18,14 +18,18 @@ readonly cache="${HOME:-/nonexistent}/.cache/cls-backend/postgresql"
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# candidates prints the folders that may hold the programs, in the launcher's order.
+# candidates prints the folders that may hold the programs, as the launcher looks for them:
+# CLS_POSTGRES_BIN alone when it is set.
 candidates() {
 	local on_path
-	printf '%s\n' "${CLS_POSTGRES_BIN:-}"
+	if [ -n "${CLS_POSTGRES_BIN:-}" ]; then
+		printf '%s\n' "$CLS_POSTGRES_BIN"
+		return
+	fi
 	on_path=$(command -v postgres || true)
 	printf '%s\n' "${on_path%/*}"
-	printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
-		/opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin \
+	printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* \
+		/opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin \
 		/Applications/Postgres.app/Contents/Versions/*/bin \
 		"$cache"/usr/lib/postgresql/*/bin
 }
@@ -114,6 +118,7 @@ unpack_debs() (
 if present; then
 	exit 0
 fi
+[ -z "${CLS_POSTGRES_BIN:-}" ] || die "no server of version $oldest or later runs in CLS_POSTGRES_BIN=$CLS_POSTGRES_BIN"
 root=false
 [ "$(id -u)" -ne 0 ] || root=true
 if command -v apt-get >/dev/null && $root; then
