@@ -1,0 +1,288 @@
+package models
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// Cluster is a cluster as the service handles it: what is stored, with the spec, the
+// labels and the status kept as the JSON text that goes out again.
+type Cluster struct {
+	ID                 string
+	Name               string
+	TargetProjectID    string
+	Description        string
+	Paused             bool
+	DeletionProtection bool
+	CreatedBy          string
+	Generation         int64
+	ResourceVersion    int64
+	Labels             map[string]string
+	Spec               v1.Object
+	CreatedAt          time.Time
+	UpdatedAt          time.Time
+	DeletionTimestamp  *time.Time
+
+	// Platform is spec.platform.type in lower case, "" when there is none.
+	Platform string
+	// GenerationStartedAt is the time of the creation or of the last change of the spec.
+	GenerationStartedAt time.Time
+	// Status is the JSON text of a v1.Status; nil until one was calculated.
+	Status json.RawMessage
+}
+
+// ETag returns the strong entity tag of the cluster (RFC 9110, section 8.8.3).
+func (c *Cluster) ETag() string { return strconv.Quote(strconv.FormatInt(c.ResourceVersion, 10)) }
+
+// Object returns what a status needs to know of the cluster.
+func (c *Cluster) Object() Object {
+	o := Object{Generation: c.Generation, GenerationStartedAt: c.GenerationStartedAt, Platform: c.Platform}
+	if c.DeletionTimestamp != nil {
+		o.DeletionTimestamp = *c.DeletionTimestamp
+	}
+	return o
+}
+
+// Defaults fill fields of a new spec that it does not have; "" fills nothing.
+type Defaults struct {
+	ReleaseVersion string
+	ChannelGroup   string
+}
+
+func (d Defaults) values() map[string]string {
+	v := map[string]string{}
+	if d.ReleaseVersion != "" {
+		v["version"] = d.ReleaseVersion
+	}
+	if d.ChannelGroup != "" {
+		v["channelGroup"] = d.ChannelGroup
+	}
+	return v
+}
+
+// ClusterRules are the rules for what users may declare, under the settings of an installation.
+type ClusterRules struct {
+	Secrets  Secrets
+	Defaults Defaults
+}
+
+// New returns the cluster that a request declares, with its defaults, or INVALID_FIELD
+// with every fault. The caller gives it an id.
+func (r ClusterRules) New(in v1.CreateCluster, by Actor) (*Cluster, error) {
+	faults := checkName(in.Name)
+	faults = append(faults, checkText("target_project_id", in.TargetProjectID, maxProject)...)
+	faults = append(faults, checkText("description", in.Description, maxDescription)...)
+	faults = append(faults, checkLabels(in.Labels)...)
+	c := &Cluster{
+		Name: in.Name, TargetProjectID: in.TargetProjectID, Description: in.Description,
+		Paused: in.Paused, DeletionProtection: in.DeletionProtection,
+		CreatedBy: by.Email, Labels: in.Labels, Spec: r.withDefaults(in.Spec),
+	}
+	return c, r.check(c.Spec, faults)
+}
+
+// Change is what an update changes: nothing, the spec, or only what describes the cluster.
+type Change struct {
+	Spec     bool
+	Metadata bool
+}
+
+// Any reports whether there is a change at all.
+func (c Change) Any() bool { return c.Spec || c.Metadata }
+
+// Reason returns the reason of the event that tells of the change.
+func (c Change) Reason() string {
+	if c.Spec {
+		return v1.ReasonSpecChanged
+	}
+	return v1.ReasonMetadataChanged
+}
+
+// Update returns the cluster as it is after an update of the stored one, and what that
+// changes. Fields that the update leaves out keep their value; so do secrets and
+// defaulted fields of the spec, unless they are null. INVALID_FIELD names every fault.
+func (r ClusterRules) Update(stored *Cluster, in v1.UpdateCluster) (*Cluster, Change, error) {
+	faults := checkFixed(stored, in)
+	if in.Spec.IsEmpty() {
+		faults = append([]Fault{{Field: "spec", Reason: "is required and must be an object"}}, faults...)
+	}
+	next := *stored
+	setIf(&next.Description, in.Description)
+	setIf(&next.Paused, in.Paused)
+	setIf(&next.DeletionProtection, in.DeletionProtection)
+	if in.Labels != nil {
+		next.Labels = in.Labels
+	}
+	faults = append(faults, checkText("description", next.Description, maxDescription)...)
+	faults = append(faults, checkLabels(next.Labels)...)
+	next.Spec = r.keepHidden(stored.Spec, in.Spec)
+	if err := r.check(next.Spec, faults); err != nil {
+		return nil, Change{}, err
+	}
+	change := Change{Spec: !sameJSON(stored.Spec, next.Spec), Metadata: differs(stored, &next)}
+	if !change.Spec {
+		next.Spec = stored.Spec
+	}
+	return &next, change, nil
+}
+
+func setIf[T any](field *T, given *T) {
+	if given != nil {
+		*field = *given
+	}
+}
+
+func differs(a, b *Cluster) bool {
+	return a.Description != b.Description || a.Paused != b.Paused ||
+		a.DeletionProtection != b.DeletionProtection || !maps.Equal(a.Labels, b.Labels)
+}
+
+// sameJSON compares two JSON texts by value: numbers are doubles, keys have no order.
+func sameJSON(a, b v1.Object) bool {
+	var x, y any
+	if json.Unmarshal([]byte(a.String()), &x) != nil || json.Unmarshal([]byte(b.String()), &y) != nil {
+		return false
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+// withDefaults fills what a new spec lacks, and takes out the nulls that stand for
+// "none" where a default or a secret would be.
+func (r ClusterRules) withDefaults(spec v1.Object) v1.Object {
+	values := r.Defaults.values()
+	t, err := decodeTree(spec)
+	if err != nil || len(values) == 0 {
+		return v1.Object(spec.String())
+	}
+	for key, value := range values {
+		path := SpecPath{"release", key}
+		if _, given := t.get(path); !given {
+			t.set(path, value)
+		}
+	}
+	return t.encode()
+}
+
+// keepHidden carries over from the stored spec what the author of a new one could not
+// see or did not choose: secrets and defaulted fields. A null removes the field.
+func (r ClusterRules) keepHidden(stored, given v1.Object) v1.Object {
+	before, errBefore := decodeTree(stored)
+	after, errAfter := decodeTree(given)
+	if errBefore != nil || errAfter != nil {
+		return given
+	}
+	paths := append(Secrets(nil), r.Secrets...)
+	for key := range r.Defaults.values() {
+		paths = append(paths, SpecPath{"release", key})
+	}
+	changed := false
+	for _, path := range paths {
+		value, present := after.get(path)
+		kept, had := before.get(path)
+		switch {
+		case present && value == nil:
+			changed = after.remove(path) || changed
+		case !present && had:
+			after.set(path, kept)
+			changed = true
+		}
+	}
+	if !changed {
+		return given
+	}
+	return after.encode()
+}
+
+const (
+	maxProject     = 255
+	maxDescription = 4096
+	maxLabel       = 63
+	maxPrefix      = 253
+)
+
+var (
+	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	platformType = regexp.MustCompile(`^[A-Za-z0-9-]{1,63}$`)
+)
+
+// IsName reports whether a text is a label by RFC 1123: what a cluster may be named.
+func IsName(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }
+
+func checkName(name string) []Fault {
+	switch {
+	case name == "":
+		return []Fault{{Field: "name", Reason: "is required"}}
+	case !IsName(name):
+		return []Fault{{
+			Field: "name", Value: name,
+			Reason: "must be 1 to 63 lower-case letters, digits and '-', and begin and end with a letter or digit",
+		}}
+	}
+	return nil
+}
+
+func checkText(field, text string, limit int) []Fault {
+	if n := utf8.RuneCountInString(text); n > limit {
+		return []Fault{{Field: field, Reason: fmt.Sprintf("must be at most %d characters, not %d", limit, n)}}
+	}
+	return nil
+}
+
+// checkFixed refuses another value for what a cluster keeps for life.
+func checkFixed(stored *Cluster, in v1.UpdateCluster) []Fault {
+	var faults []Fault
+	for _, f := range []struct {
+		field  string
+		given  *string
+		stored string
+	}{
+		{"id", in.ID, stored.ID},
+		{"name", in.Name, stored.Name},
+		{"target_project_id", in.TargetProjectID, stored.TargetProjectID},
+	} {
+		if f.given != nil && *f.given != f.stored {
+			faults = append(faults, Fault{Field: f.field, Reason: "cannot be changed", Value: *f.given, Allowed: []string{f.stored}})
+		}
+	}
+	return faults
+}
+
+// check adds the faults of a spec. A spec that is merely too large is BODY_TOO_LARGE.
+func (r ClusterRules) check(spec v1.Object, faults []Fault) error {
+	faults = append(faults, checkPlatform(spec)...)
+	for i := range faults {
+		if r.Secrets.Covers(faults[i].Field) {
+			faults[i].Value = nil
+		}
+	}
+	if len(faults) == 0 && StoredSize(spec) > MaxStored {
+		return Invalid(v1.CodeBodyTooLarge, Fault{Field: "spec", Reason: "is larger than 1 MiB as it would be stored"})
+	}
+	return Invalid(v1.CodeInvalidField, faults...)
+}
+
+// checkPlatform looks at spec.platform.type, the only part of a spec that the service reads.
+func checkPlatform(spec v1.Object) []Fault {
+	var s struct {
+		Platform json.RawMessage `json:"platform"`
+	}
+	var p struct {
+		Type any `json:"type"`
+	}
+	if json.Unmarshal([]byte(spec.String()), &s) != nil || json.Unmarshal(s.Platform, &p) != nil || p.Type == nil {
+		return nil
+	}
+	name, isText := p.Type.(string)
+	if !isText || !platformType.MatchString(name) {
+		return []Fault{{Field: "spec.platform.type", Reason: "must be 1 to 63 letters, digits and '-'", Value: p.Type}}
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package models
+
+import (
+	"time"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// Kind is a kind of resource; each has a topic of its own.
+type Kind string
+
+// KindCluster is the kind of clusters.
+const KindCluster Kind = "cluster"
+
+// QueuedEvent is an event as it waits in the outbox, with all that its message carries.
+type QueuedEvent struct {
+	// Seq is its place in the outbox, and the handle by which it is marked.
+	Seq   int64
+	Event v1.Event
+	Kind  Kind
+	// Platform is in lower case, "" when the spec names none.
+	Platform  string
+	CreatedBy string
+	// RequestID and Traceparent are those of the call that caused the event; "" when none did.
+	RequestID   string
+	Traceparent string
+	// Attempts counts how often Pub/Sub has refused the event for good.
+	Attempts int
+	// Claim is the lease under which the event was claimed.
+	Claim string
+	// Wake says that the event is a wake-up and not a change: level-triggered, without order.
+	Wake bool
+}
+
+// OrderingKey is the Pub/Sub ordering key: the cluster's id, on every topic.
+func (q QueuedEvent) OrderingKey() string { return q.Event.ClusterID }
+
+// NewEvent is an event to be appended to the outbox in the transaction of its change.
+// The database adds what only it knows: the place in the queue, the generation, the time.
+type NewEvent struct {
+	ID       string
+	Type     string
+	Reason   string
+	Metadata v1.EventMetadata
+	// RequestID and Traceparent are those of the call; "" when there is none.
+	RequestID   string
+	Traceparent string
+}
+
+// UserEvent returns the event of a change that the actor makes.
+func UserEvent(id, eventType, reason string, by Actor) NewEvent {
+	return NewEvent{
+		ID: id, Type: eventType, Reason: reason,
+		Metadata:  v1.EventMetadata{TriggeredBy: v1.TriggeredByUser, UserEmail: by.Email},
+		RequestID: by.RequestID, Traceparent: by.Traceparent,
+	}
+}
+
+// ManualWake returns the wake-up that the actor asks for.
+func ManualWake(id string, by Actor) NewEvent {
+	e := UserEvent(id, v1.ClusterReconcile, v1.ReasonManual, by)
+	e.Metadata.TriggeredBy = v1.TriggeredByManual
+	return e
+}
+
+// ScheduledWake returns the wake-up of a lane. A reactive one, caused by a report, names
+// the lane's interval too, since that is what follows it.
+func ScheduledWake(id string, lane Lane, reactive bool) NewEvent {
+	e := NewEvent{
+		ID: id, Type: v1.ClusterReconcile, Reason: lane.Reason,
+		Metadata: v1.EventMetadata{TriggeredBy: v1.TriggeredByScheduler, Interval: IntervalName(lane.Interval)},
+	}
+	if reactive {
+		e.Reason, e.Metadata.TriggeredBy = v1.ReasonReactive, v1.TriggeredByReactive
+	}
+	return e
+}
+
+// Backlog is the state of the queue and of the statuses, for metrics.
+type Backlog struct {
+	Unpublished     int64
+	SetAside        int64
+	OldestAge       time.Duration
+	ClustersByPhase map[string]int64
+	DirtyRows       int64
+}

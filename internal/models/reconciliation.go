@@ -1,0 +1,81 @@
+package models
+
+import (
+	"strings"
+	"time"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// Attention is what decides how often the controllers of a resource are woken.
+type Attention struct {
+	// GenerationStartedAt is the time of the creation or of the last change of the spec.
+	GenerationStartedAt time.Time
+	Phase               v1.Phase
+	Generation          int64
+	ObservedGeneration  int64
+	Deleting            bool
+}
+
+// phaseError is the phase of that name in older writings of the contract.
+const phaseError v1.Phase = "Error"
+
+// NeedsAttention reports whether a resource belongs in the attention lane: it is younger
+// than age, has failed, runs a generation that not everybody has observed, or is being deleted.
+func NeedsAttention(a Attention, now time.Time, age time.Duration) bool {
+	return a.Deleting ||
+		a.Phase == v1.PhaseFailed || a.Phase == phaseError ||
+		a.Generation > a.ObservedGeneration ||
+		now.Before(a.GenerationStartedAt.Add(age))
+}
+
+// Lane is one of the two frequencies of waking.
+type Lane struct {
+	// Reason is the reason of the lane's events: attention or stable.
+	Reason   string
+	Interval time.Duration
+}
+
+// Cadence holds the settings of the scheduler.
+type Cadence struct {
+	Attention time.Duration
+	Stable    time.Duration
+	// AttentionAge is how long a new generation keeps a resource in the attention lane.
+	AttentionAge time.Duration
+	// Debounce is how soon a report that moves something wakes everybody; 0 for never.
+	Debounce time.Duration
+}
+
+// Lane returns the lane that a resource belongs in.
+func (c Cadence) Lane(a Attention, now time.Time) Lane {
+	if NeedsAttention(a, now, c.AttentionAge) {
+		return Lane{Reason: v1.ReasonAttention, Interval: c.Attention}
+	}
+	return Lane{Reason: v1.ReasonStable, Interval: c.Stable}
+}
+
+// jitter is how far a wake-up may lie off its interval, as a part of it.
+const jitter = 0.1
+
+// Jittered returns the interval to the next wake-up, uniform within 10 % of the lane's.
+// u is a random number in [0, 1); draw a new one for each wake-up.
+func (l Lane) Jittered(u float64) time.Duration {
+	return time.Duration(float64(l.Interval) * (1 - jitter + 2*jitter*u))
+}
+
+// Pull returns how long a resource that moves into the attention lane may wait: at most
+// one attention interval, at least 90 % of it, so that a burst of changes spreads.
+func (c Cadence) Pull(u float64) time.Duration {
+	return time.Duration(float64(c.Attention) * (1 - jitter*u))
+}
+
+// IntervalName writes an interval as events carry it: 30s, 5m, 1h30m.
+func IntervalName(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = strings.TrimSuffix(s, zero[1:])
+		}
+	}
+	return s
+}
