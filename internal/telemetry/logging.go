@@ -1,0 +1,31 @@
+// Package telemetry is how the service shows what it does: logs (slog), metrics
+// (Prometheus) and traces (OpenTelemetry).
+//
+// Nothing here is global. Whoever measures or logs is handed a *Metrics, a
+// *slog.Logger or a trace.TracerProvider, so two servers in one process, as in
+// tests, do not mix.
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// NewLogger returns a logger that writes to w, one line a record. The level is
+// debug, info, warn or error; the format is json or text. Any other is an error.
+// The logger is safe for concurrent use and writes each line with one call.
+func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
+	}
+	opts := &slog.HandlerOptions{Level: least}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	}
+	return nil, fmt.Errorf("log format %q: want json or text", format)
+}
