@@ -35,7 +35,7 @@ func Load(environ []string, needs ...Need) (Config, error) {
 			faults = append(faults, err)
 		}
 	}
-	cfg, err := l.parse(l.values)
+	cfg, err := parse(l.values)
 	if err != nil {
 		return Config{}, errors.Join(append(faults, err)...)
 	}
@@ -64,7 +64,7 @@ func (l *loader) take(s Setting, value string) error {
 	if value == "" {
 		return nil
 	}
-	probe, err := l.parse(map[string]string{s.Name: value})
+	probe, err := parse(map[string]string{s.Name: value})
 	if err != nil || !s.holds(probe) {
 		l.bad[s.Name] = true
 		return s.fault(value)
@@ -73,7 +73,7 @@ func (l *loader) take(s Setting, value string) error {
 	return nil
 }
 
-func (l *loader) parse(values map[string]string) (Config, error) {
+func parse(values map[string]string) (Config, error) {
 	var cfg Config
 	if err := env.ParseWithOptions(&cfg, env.Options{Environment: values}); err != nil {
 		return Config{}, fmt.Errorf("read settings: %w", err)

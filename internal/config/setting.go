@@ -49,7 +49,7 @@ func settingsOf(group reflect.Type, path []int) []Setting {
 }
 
 func isSecret(t reflect.Type) bool {
-	_, ok := reflect.Zero(t).Interface().(redacting)
+	_, ok := reflect.TypeAssert[redacting](reflect.Zero(t))
 	return ok
 }
 
@@ -72,7 +72,7 @@ func typeInWords(field reflect.StructField) string {
 	if r, ok := rules()[field.Tag.Get("rule")]; ok {
 		return r.words
 	}
-	if t, ok := reflect.Zero(field.Type).Interface().(inWords); ok {
+	if t, ok := reflect.TypeAssert[inWords](reflect.Zero(field.Type)); ok {
 		return t.words()
 	}
 	return kindInWords(field)

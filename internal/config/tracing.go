@@ -20,7 +20,7 @@ type Tracing struct {
 	// Service name in traces.
 	ServiceName string `env:"OTEL_SERVICE_NAME" envDefault:"cls-backend" rule:"text"`
 	// Which traces are recorded.
-	Sampler string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" oneof:"always_on,always_off,traceidratio,parentbased_always_on,parentbased_always_off,parentbased_traceidratio"`
+	Sampler string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" rule:"sampler"`
 	// Share of traces that a ratio sampler records.
 	SamplerArg float64 `env:"OTEL_TRACES_SAMPLER_ARG" envDefault:"1" min:"0" max:"1"`
 }

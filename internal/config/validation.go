@@ -21,12 +21,17 @@ type rule struct {
 
 // rules are the values of the tag "rule".
 func rules() map[string]rule {
+	samplers := []string{
+		"always_on", "always_off", "traceidratio",
+		"parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
+	}
 	return map[string]rule{
 		"label":    {"DNS label: up to 63 letters, digits and -", func(s string) bool { return isLabel(strings.ToLower(s)) }},
 		"project":  {"Google Cloud project id", pattern(`[a-z0-9][a-z0-9.:-]{0,99}`)},
 		"topic":    {"Pub/Sub topic id: a letter, then 2 to 254 of A-Z a-z 0-9 - _ . ~ + %; not goog...", isTopic},
 		"host":     {"IP address or host name", isHost},
 		"hostport": {"address of the form host:port", isHostPort},
+		"sampler":  {"one of " + strings.Join(samplers, ", "), func(s string) bool { return slices.Contains(samplers, s) }},
 		"url":      {"http:// or https:// URL", isHTTP},
 		"text":     {"printable ASCII text of up to 100 characters", func(s string) bool { return len(s) <= 100 && printable(s) }},
 	}

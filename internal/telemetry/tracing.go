@@ -109,6 +109,7 @@ func samplerOf(name string, ratio float64) (sdktrace.Sampler, error) {
 // collector that is away for a day is two lines.
 type loggingExporter struct {
 	sdktrace.SpanExporter
+
 	log     *slog.Logger
 	failing atomic.Bool
 }

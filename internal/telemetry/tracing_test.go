@@ -24,6 +24,7 @@ const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 // hold strings as they are, so that a test can look for them.
 type collector struct {
 	*httptest.Server
+
 	mu     sync.Mutex
 	bodies bytes.Buffer
 	paths  []string
@@ -82,7 +83,7 @@ func TestTracingExportsSpans(t *testing.T) {
 	if got := span.SpanContext().TraceID().String(); got != "0af7651916cd43dd8448eb211c80319c" {
 		t.Errorf("the span is of trace %s, not of the caller's", got)
 	}
-	if server.paths[0] != "/v1/traces" || server.header.Get("api-key") != "k" {
+	if server.paths[0] != "/v1/traces" || server.header.Get("Api-Key") != "k" {
 		t.Errorf("exported to %s with %v", server.paths[0], server.header)
 	}
 }
