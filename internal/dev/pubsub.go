@@ -10,7 +10,9 @@ import (
 	pb "cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"cloud.google.com/go/pubsub/v2/pstest"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -132,7 +134,7 @@ func (p *PubSub) forget(ctx context.Context) error {
 			Topic:    m.Topic,
 			Messages: []*pb.PubsubMessage{{Data: m.Data, Attributes: m.Attributes, OrderingKey: m.OrderingKey}},
 		})
-		if err != nil {
+		if err != nil && status.Code(err) != codes.NotFound { // the topic was deleted
 			return fmt.Errorf("publish anew: %w", err)
 		}
 	}

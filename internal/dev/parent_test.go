@@ -1,0 +1,153 @@
+package dev
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// self is this test program.
+func self(t *testing.T) string {
+	t.Helper()
+	file, err := os.Executable()
+	must(t, err)
+	return file
+}
+
+func TestKilledParentLeavesNothing(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells a child of its parent's death")
+	}
+	dir := newData(t)
+	p := startHelper(t, self(t), dir, nil)
+	pid, _ := p.server(t)
+	must(t, p.cmd.Process.Kill())
+	_ = p.cmd.Wait()
+	t.Logf("the server ended %v after its parent was killed", awaitGone(t, pid))
+	if _, err := os.Stat(filepath.Join(dir, "data", "postmaster.pid")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the server did not end in order: %v", err)
+	}
+}
+
+func TestStartRightAfterAKilledParent(t *testing.T) {
+	t.Parallel()
+	dir := newData(t)
+	p := startHelper(t, self(t), dir, nil)
+	p.server(t)
+	must(t, p.cmd.Process.Kill())
+	_ = p.cmd.Wait()
+	start(t, PostgresOptions{Dir: dir}) // the old server is still ending
+}
+
+// Where the kernel tells no child of its parent's death, a killed parent leaves
+// its server behind, which holds the lock. Here is one such.
+func TestOrphanIsEnded(t *testing.T) {
+	t.Parallel()
+	f, err := openFolder(t.Context(), newData(t))
+	must(t, err)
+	orphan := startChildOn(t, f)
+	f.release()
+	start(t, PostgresOptions{Dir: f.path})
+	<-orphan.done
+	if orphan.err != nil {
+		t.Errorf("the orphan did not end in order: %v", orphan.err)
+	}
+}
+
+func TestKilledInTheMidstOfTheFirstStart(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{0, 20 * time.Millisecond, 300 * time.Millisecond} {
+		dir := newFolder(t)
+		p := startHelper(t, self(t), dir, nil)
+		<-time.After(after) // where it dies does not matter, only that it may be anywhere
+		must(t, p.cmd.Process.Kill())
+		_ = p.cmd.Wait()
+		start(t, PostgresOptions{Dir: dir})
+	}
+}
+
+func TestCtrlCDoesNotReachTheServer(t *testing.T) {
+	t.Parallel()
+	p := startHelper(t, self(t), newData(t), nil)
+	pid, url := p.server(t)
+	must(t, syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT)) // as the terminal does: to the whole group
+	if got := query(t, url, "SELECT 'still here'"); got != "still here" {
+		t.Errorf("got %q", got)
+	}
+	must(t, p.stdin.Close())
+	must(t, p.cmd.Wait())
+	if alive(pid) && !zombie(pid) {
+		t.Error("the server outlived an orderly end")
+	}
+}
+
+func TestNotAsRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("all other tests show this: we are not root")
+	}
+	nobody := &account{name: "nobody", uid: 65534, gid: 65534}
+	dir := newFolder(t)
+	must(t, os.Mkdir(dir, 0o755))
+	must(t, os.Chown(dir, nobody.uid, nobody.gid))
+	programs, err := os.MkdirTemp("", "cls-dev-test-") // "go test" builds where only we may go
+	must(t, err)
+	defer os.RemoveAll(programs)
+	must(t, os.Chmod(programs, 0o755))
+	copied := filepath.Join(programs, "program")
+	copyFile(t, self(t), copied)
+
+	p := startHelper(t, copied, filepath.Join(dir, "pg"), &syscall.Credential{Uid: uint32(nobody.uid), Gid: uint32(nobody.gid)})
+	pid, url := p.server(t)
+	if got := query(t, url, "SELECT current_user::text"); got != "cls" {
+		t.Errorf("got %q", got)
+	}
+	expectOwner(t, pid, nobody.uid)
+	must(t, p.stdin.Close())
+	must(t, p.cmd.Wait())
+}
+
+func TestUnreachableFolderIsNamed(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root changes its account")
+	}
+	private := newFolder(t)
+	must(t, os.Mkdir(private, 0o700))
+	_, err := StartPostgres(t.Context(), PostgresOptions{Dir: filepath.Join(private, "pg")})
+	if err == nil || !strings.Contains(err.Error(), "cannot enter "+private) {
+		t.Errorf("got %v, want an error that names %s", err, private)
+	}
+}
+
+// expectOwner fails unless the process runs as uid.
+func expectOwner(t *testing.T, pid, uid int) {
+	t.Helper()
+	info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid)))
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	if got := int(info.Sys().(*syscall.Stat_t).Uid); got != uid {
+		t.Errorf("the server runs as %d, want %d", got, uid)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	in, err := os.Open(from)
+	must(t, err)
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	must(t, err)
+	_, err = io.Copy(out, in)
+	must(t, err)
+	must(t, out.Close())
+}
