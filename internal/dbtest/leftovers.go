@@ -18,7 +18,7 @@ const dirPrefix = "cls-dbtest-"
 // newDir makes a folder for one server. Its name carries our pid, by which a
 // later run tells that its maker is dead.
 func newDir() (string, error) {
-	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+	dir, err := os.MkdirTemp(dev.ScratchDir(), fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
 	if err != nil {
 		return "", fmt.Errorf("make a folder for the test server: %w", err)
 	}
@@ -28,7 +28,7 @@ func newDir() (string, error) {
 // removeLeftovers deletes the folders of runs that died. What cannot be removed,
 // such as another user's, is left: it hinders nobody.
 func removeLeftovers(ctx context.Context) {
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
+	dirs, err := filepath.Glob(filepath.Join(dev.ScratchDir(), dirPrefix+"*"))
 	if err != nil {
 		return
 	}
