@@ -105,12 +105,12 @@ func Aggregate(f Facts) Outcome {
 		Message:            v.message,
 		LastUpdateTime:     t.lastFact,
 	}
-	transition := t.lastMove
+	phaseMoved := t.lastMove
 	if v.reason == ReasonProgressDeadlineExceeded {
 		status.LastUpdateTime = later(status.LastUpdateTime, deadline)
-		transition = later(transition, deadline)
+		phaseMoved = later(phaseMoved, deadline)
 	}
-	status.Conditions = conditions(f, t, v, transition)
+	status.Conditions = conditions(f, t, v, phaseMoved)
 
 	var recheck time.Time
 	if v.phase == v1.PhaseProgressing {

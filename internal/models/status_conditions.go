@@ -19,8 +19,9 @@ const (
 )
 
 // conditions calculates the four conditions. A condition whose status differs from its
-// previous one, or that is new, moved at the given time.
-func conditions(f Facts, t tally, v verdict, moved time.Time) []v1.Condition {
+// previous one, or that is new, moved with the last report or change; Ready and
+// Progressing, which go with the phase, at the given time, that may be a deadline.
+func conditions(f Facts, t tally, v verdict, phaseMoved time.Time) []v1.Condition {
 	list := []v1.Condition{
 		ready(v),
 		available(f, t),
@@ -30,7 +31,10 @@ func conditions(f Facts, t tally, v verdict, moved time.Time) []v1.Condition {
 	for i := range list {
 		c := &list[i]
 		c.ObservedGeneration = f.Object.Generation
-		c.LastTransitionTime = moved
+		c.LastTransitionTime = t.lastMove
+		if c.Type == v1.ConditionReady || c.Type == v1.ConditionProgressing {
+			c.LastTransitionTime = phaseMoved
+		}
 		before := slices.IndexFunc(f.Previous, func(p v1.Condition) bool { return p.Type == c.Type })
 		if before >= 0 && f.Previous[before].Status == c.Status {
 			c.LastTransitionTime = f.Previous[before].LastTransitionTime
