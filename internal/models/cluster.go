@@ -158,17 +158,40 @@ func sameJSON(a, b v1.Object) bool {
 // "none" where a default or a secret would be.
 func (r ClusterRules) withDefaults(spec v1.Object) v1.Object {
 	values := r.Defaults.values()
-	t, err := decodeTree(spec)
-	if err != nil || len(values) == 0 {
-		return v1.Object(spec.String())
+	text := v1.Object(spec.String())
+	if len(values) == 0 && !r.Secrets.mayOccurIn(text) {
+		return text
 	}
+	t, err := decodeTree(text)
+	if err != nil {
+		return text
+	}
+	changed := false
 	for key, value := range values {
 		path := SpecPath{"release", key}
 		if _, given := t.get(path); !given {
 			t.set(path, value)
+			changed = true
 		}
 	}
+	for _, path := range r.hidden() {
+		if value, given := t.get(path); given && value == nil {
+			changed = t.remove(path)
+		}
+	}
+	if !changed {
+		return text
+	}
 	return t.encode()
+}
+
+// hidden returns the paths of a spec that an author may not see or did not choose.
+func (r ClusterRules) hidden() []SpecPath {
+	paths := append([]SpecPath(nil), r.Secrets...)
+	for key := range r.Defaults.values() {
+		paths = append(paths, SpecPath{"release", key})
+	}
+	return paths
 }
 
 // keepHidden carries over from the stored spec what the author of a new one could not
@@ -179,12 +202,8 @@ func (r ClusterRules) keepHidden(stored, given v1.Object) v1.Object {
 	if errBefore != nil || errAfter != nil {
 		return given
 	}
-	paths := append(Secrets(nil), r.Secrets...)
-	for key := range r.Defaults.values() {
-		paths = append(paths, SpecPath{"release", key})
-	}
 	changed := false
-	for _, path := range paths {
+	for _, path := range r.hidden() {
 		value, present := after.get(path)
 		kept, had := before.get(path)
 		switch {
@@ -271,18 +290,16 @@ func (r ClusterRules) check(spec v1.Object, faults []Fault) error {
 
 // checkPlatform looks at spec.platform.type, the only part of a spec that the service reads.
 func checkPlatform(spec v1.Object) []Fault {
-	var s struct {
-		Platform json.RawMessage `json:"platform"`
-	}
-	var p struct {
-		Type any `json:"type"`
-	}
-	if json.Unmarshal([]byte(spec.String()), &s) != nil || json.Unmarshal(s.Platform, &p) != nil || p.Type == nil {
+	// Maps, since a struct would take "Platform" for "platform" and PostgreSQL does not.
+	var fields, platform map[string]json.RawMessage
+	var given any
+	if json.Unmarshal([]byte(spec.String()), &fields) != nil || json.Unmarshal(fields["platform"], &platform) != nil ||
+		json.Unmarshal(platform["type"], &given) != nil || given == nil {
 		return nil
 	}
-	name, isText := p.Type.(string)
+	name, isText := given.(string)
 	if !isText || !platformType.MatchString(name) {
-		return []Fault{{Field: "spec.platform.type", Reason: "must be 1 to 63 letters, digits and '-'", Value: p.Type}}
+		return []Fault{{Field: "spec.platform.type", Reason: "must be 1 to 63 letters, digits and '-'", Value: given}}
 	}
 	return nil
 }

@@ -56,11 +56,16 @@ func Errorf(code v1.Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Invalid returns the error for the faults of a request, or nil when there are none.
+// maxFaults bounds an answer: a body of 1 MiB has room for some 100,000 faults.
+const maxFaults = 100
+
+// Invalid returns the error for the faults of a request, or nil when there are none. Of
+// very many it keeps the first 100.
 func Invalid(code v1.Code, faults ...Fault) error {
 	if len(faults) == 0 {
 		return nil
 	}
+	faults = faults[:min(len(faults), maxFaults)]
 	return &Error{Code: code, Message: faults[0].Field + " " + faults[0].Reason, Faults: faults}
 }
 
