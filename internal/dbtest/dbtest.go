@@ -45,7 +45,7 @@ const (
 
 // shared is the server of this test process. A test has no other way to share
 // with the tests beside it than a variable of the package.
-var shared server
+var shared server //nolint:gochecknoglobals // see above
 
 // server is one PostgreSQL server with a migrated template on it.
 type server struct {

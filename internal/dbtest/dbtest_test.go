@@ -36,6 +36,7 @@ func TestDatabasesAreFreshAndApart(t *testing.T) {
 	}
 }
 
+//nolint:tparallel // the subtest has ended when its database is looked for
 func TestDatabaseGoesWithItsTest(t *testing.T) {
 	t.Parallel()
 	admin := connect(t, dbtest.New(t))
@@ -62,12 +63,14 @@ func TestServerOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Kill()
-	conn := connect(t, pg.URL())
-	defer conn.Close(t.Context())
+	if err := connect(t, pg.URL()).Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestPanics is for the copy that TestAPanicLeavesNoServer runs.
 func TestPanics(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(panics) == "" {
 		return
 	}

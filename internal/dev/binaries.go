@@ -2,6 +2,7 @@ package dev
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -33,10 +34,10 @@ func (b binaries) path(name string) string { return filepath.Join(b.dir, name) }
 // findBinaries returns the installation to use: of the version that the data
 // was made by, or with 0 the first that is new enough. The order is
 // $CLS_POSTGRES_BIN (alone, if set), PATH, then the usual places, newest first.
-func findBinaries(dataMajor int) (binaries, error) {
+func findBinaries(ctx context.Context, dataMajor int) (binaries, error) {
 	var found []string
 	for _, dir := range candidateDirs() {
-		b, err := inspect(dir)
+		b, err := inspect(ctx, dir)
 		if err != nil {
 			continue
 		}
@@ -112,12 +113,12 @@ func numberIn(path string) int {
 
 // inspect asks the programs in dir for their version; an error means that they
 // are incomplete or do not run here.
-func inspect(dir string) (binaries, error) {
+func inspect(ctx context.Context, dir string) (binaries, error) {
 	b := binaries{dir: dir, libraries: unpackedLibraries(dir)}
 	if _, err := os.Stat(b.path("initdb")); err != nil {
 		return b, fmt.Errorf("look for initdb: %w", err)
 	}
-	cmd := exec.Command(b.path("postgres"), "--version")
+	cmd := exec.CommandContext(ctx, b.path("postgres"), "--version")
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	if b.libraries != "" {
 		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+b.libraries)

@@ -49,7 +49,7 @@ func TestFindBinaries(t *testing.T) {
 		{"not PostgreSQL at all", "none", 0, 0, "version 15 or later"},
 	} {
 		installFake(t, bin, tc.version)
-		got, err := findBinaries(tc.data)
+		got, err := findBinaries(t.Context(), tc.data)
 		if tc.wantErr != "" {
 			if !errors.Is(err, ErrNoBinaries) || !strings.Contains(err.Error(), tc.wantErr) {
 				t.Errorf("%s: got %v", tc.why, err)
@@ -67,15 +67,15 @@ func TestSearchOrder(t *testing.T) {
 	t.Setenv("CLS_POSTGRES_BIN", "")
 	t.Setenv("HOME", home)
 	t.Setenv("PATH", path)
-	real := filepath.Join(home, "real", "bin")
-	installFake(t, real, "16.1")
-	must(t, os.Symlink(filepath.Join(real, "postgres"), filepath.Join(path, "postgres")))
+	installed := filepath.Join(home, "real", "bin")
+	installFake(t, installed, "16.1")
+	must(t, os.Symlink(filepath.Join(installed, "postgres"), filepath.Join(path, "postgres")))
 	cache := filepath.Join(home, ".cache/cls-backend/postgresql/usr/lib/postgresql")
 	installFake(t, filepath.Join(cache, "9/bin"), "9.6.1")
 	installFake(t, filepath.Join(cache, "17/bin"), "17.1")
 
 	got := candidateDirs()
-	if got[0] != real {
+	if got[0] != installed {
 		t.Errorf("PATH's, with its links resolved, comes first: %v", got)
 	}
 	seventeen, nine := slices.Index(got, filepath.Join(cache, "17/bin")), slices.Index(got, filepath.Join(cache, "9/bin"))
@@ -94,9 +94,9 @@ func TestUnpackedLibraries(t *testing.T) {
 	if got := unpackedLibraries(root + "/usr/lib/postgresql/17/bin"); got != want {
 		t.Errorf("unpacked: got %q, want %q", got, want)
 	}
-	for _, installed := range []string{"/usr/lib/postgresql/15/bin", "/opt/homebrew/opt/postgresql@16/bin"} {
-		if got := unpackedLibraries(installed); got != "" {
-			t.Errorf("%s is installed, got %q", installed, got)
+	for _, dir := range []string{"/usr/lib/postgresql/15/bin", "/opt/homebrew/opt/postgresql@16/bin"} {
+		if got := unpackedLibraries(dir); got != "" {
+			t.Errorf("%s is installed, got %q", dir, got)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestEnters(t *testing.T) {
 	for _, tc := range []struct {
 		why      string
 		mode     os.FileMode
-		uid, gid int
+		uid, gid uint32
 		want     bool
 	}{
 		{"open to all", 0o755, 0, 0, true},

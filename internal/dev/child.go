@@ -2,12 +2,15 @@ package dev
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 )
+
+// killGrace is how long an immediate shutdown may take before SIGKILL.
+const killGrace = 5 * time.Second
 
 // child is a process that we started and wait for.
 type child struct {
@@ -58,6 +61,18 @@ func runChild(ctx context.Context, cmd *exec.Cmd) error {
 // signal sends sig. A child that has ended needs none: the error is dropped.
 func (c *child) signal(sig os.Signal) { _ = c.cmd.Process.Signal(sig) }
 
+// kill ends a server at once and waits for its end: SIGQUIT is its immediate
+// shutdown, which takes the shared memory along as SIGKILL would not.
+func (c *child) kill() {
+	c.signal(syscall.SIGQUIT)
+	select {
+	case <-c.done:
+	case <-time.After(killGrace):
+		c.signal(syscall.SIGKILL)
+		<-c.done
+	}
+}
+
 // command prepares one of PostgreSQL's programs: in a process group of its own,
 // so that Ctrl-C in the terminal does not reach it; with deathSignal at our end
 // where the kernel offers that; as the folder's account; and holding the folder's
@@ -66,16 +81,16 @@ func (c *child) signal(sig os.Signal) { _ = c.cmd.Process.Signal(sig) }
 // The environment is ours alone: PGDATA, PGOPTIONS and the like of the caller
 // would change what is started.
 func (b binaries) command(name string, f *folder, deathSignal syscall.Signal, args ...string) *exec.Cmd {
-	cmd := exec.Command(b.path(name), args...)
+	cmd := exec.Command(b.path(name), args...) //nolint:noctx // it outlives the start, and SIGKILL is no way to end it
 	cmd.Dir = f.path
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
 	if b.libraries != "" {
-		cmd.Env = append(cmd.Env, fmt.Sprintf("LD_LIBRARY_PATH=%s", b.libraries))
+		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+b.libraries)
 	}
 	cmd.ExtraFiles = []*os.File{f.lock}
 	cmd.SysProcAttr = processAttributes(deathSignal)
 	if f.owner != nil {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(f.owner.uid), Gid: uint32(f.owner.gid)}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: f.owner.uid, Gid: f.owner.gid}
 	}
 	return cmd
 }

@@ -47,7 +47,7 @@ type folder struct {
 // account is who PostgreSQL runs as when we are root, which it refuses.
 type account struct {
 	name     string
-	uid, gid int
+	uid, gid uint32
 }
 
 // openFolder creates the folder if need be and locks it.
@@ -89,7 +89,7 @@ func (f *folder) create() error {
 	if err := f.owner.reaches(f.path); err != nil {
 		return err
 	}
-	if err := os.Chown(f.path, f.owner.uid, f.owner.gid); err != nil {
+	if err := os.Chown(f.path, int(f.owner.uid), int(f.owner.gid)); err != nil {
 		return fmt.Errorf("hand the folder to %s: %w", f.owner.name, err)
 	}
 	return nil
@@ -102,10 +102,10 @@ func serverAccount() (*account, error) {
 		if err != nil {
 			continue
 		}
-		uid, uidErr := strconv.Atoi(u.Uid)
-		gid, gidErr := strconv.Atoi(u.Gid)
+		uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
+		gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
 		if uidErr == nil && gidErr == nil && uid > 0 {
-			return &account{name: name, uid: uid, gid: gid}, nil
+			return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 		}
 	}
 	return nil, errors.New("PostgreSQL refuses to run as root, and there is neither an account postgres nor nobody to run it as")
@@ -120,9 +120,9 @@ func (a *account) reaches(path string) error {
 			return fmt.Errorf("look at a folder above PostgreSQL's: %w", err)
 		}
 		st, ok := info.Sys().(*syscall.Stat_t)
-		if ok && !a.enters(info.Mode().Perm(), int(st.Uid), int(st.Gid)) {
-			return fmt.Errorf("as root, PostgreSQL runs as %s, who cannot enter %s (mode %v): choose a data folder elsewhere, such as /var/lib/cls-backend",
-				a.name, dir, info.Mode().Perm())
+		if ok && !a.enters(info.Mode().Perm(), st.Uid, st.Gid) {
+			return fmt.Errorf("as root, PostgreSQL runs as %s, who cannot enter %s (mode %v): "+
+				"choose a data folder elsewhere, such as /var/lib/cls-backend", a.name, dir, info.Mode().Perm())
 		}
 		if dir == filepath.Dir(dir) {
 			return nil
@@ -132,7 +132,7 @@ func (a *account) reaches(path string) error {
 
 // enters applies the search permission of a folder as path_resolution(7) does:
 // the first class that fits decides.
-func (a *account) enters(mode os.FileMode, uid, gid int) bool {
+func (a *account) enters(mode os.FileMode, uid, gid uint32) bool {
 	switch {
 	case uid == a.uid:
 		return mode&0o100 != 0
@@ -250,7 +250,7 @@ func (f *folder) password() (string, error) {
 		return "", fmt.Errorf("keep PostgreSQL's password: %w", err)
 	}
 	if f.owner != nil {
-		if err := os.Chown(f.passwordFile(), f.owner.uid, f.owner.gid); err != nil {
+		if err := os.Chown(f.passwordFile(), int(f.owner.uid), int(f.owner.gid)); err != nil {
 			return "", fmt.Errorf("hand PostgreSQL's password to %s: %w", f.owner.name, err)
 		}
 	}
@@ -302,13 +302,14 @@ func (f *folder) openLog() (log *os.File, from int64, err error) {
 		return nil, 0, fmt.Errorf("open PostgreSQL's log: %w", err)
 	}
 	info, err := log.Stat()
-	if err == nil && info.Size() > maxLog {
-		return log, 0, log.Truncate(0)
+	if err == nil && info.Size() <= maxLog {
+		return log, info.Size(), nil
 	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("open PostgreSQL's log: %w", err)
+	if err := errors.Join(err, log.Truncate(0)); err != nil {
+		_ = log.Close()
+		return nil, 0, fmt.Errorf("begin PostgreSQL's log anew: %w", err)
 	}
-	return log, info.Size(), nil
+	return log, 0, nil
 }
 
 // logSince is what the server has said since a start, for an error to carry.

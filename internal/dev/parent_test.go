@@ -94,10 +94,10 @@ func TestNotAsRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("all other tests show this: we are not root")
 	}
-	nobody := &account{name: "nobody", uid: 65534, gid: 65534}
+	const nobody = 65534
 	dir := newFolder(t)
 	must(t, os.Mkdir(dir, 0o755))
-	must(t, os.Chown(dir, nobody.uid, nobody.gid))
+	must(t, os.Chown(dir, nobody, nobody))
 	programs, err := os.MkdirTemp("", "cls-dev-test-") // "go test" builds where only we may go
 	must(t, err)
 	defer os.RemoveAll(programs)
@@ -105,12 +105,12 @@ func TestNotAsRoot(t *testing.T) {
 	copied := filepath.Join(programs, "program")
 	copyFile(t, self(t), copied)
 
-	p := startHelper(t, copied, filepath.Join(dir, "pg"), &syscall.Credential{Uid: uint32(nobody.uid), Gid: uint32(nobody.gid)})
+	p := startHelper(t, copied, filepath.Join(dir, "pg"), &syscall.Credential{Uid: nobody, Gid: nobody})
 	pid, url := p.server(t)
 	if got := query(t, url, "SELECT current_user::text"); got != "cls" {
 		t.Errorf("got %q", got)
 	}
-	expectOwner(t, pid, nobody.uid)
+	expectOwner(t, pid, nobody)
 	must(t, p.stdin.Close())
 	must(t, p.cmd.Wait())
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -32,8 +33,6 @@ const (
 	// readyPoll is how often a starting server is looked at; it is up after
 	// about 60 ms, so that a longer pause would be most of a warm start.
 	readyPoll = 5 * time.Millisecond
-	// killGrace is how long an immediate shutdown may take before SIGKILL.
-	killGrace = 5 * time.Second
 	// portTries bounds how often another free port is picked when somebody
 	// takes the first between our look and PostgreSQL's bind.
 	portTries = 5
@@ -89,7 +88,7 @@ func StartPostgres(ctx context.Context, opts PostgresOptions) (*Postgres, error)
 }
 
 func startIn(ctx context.Context, f *folder, opts PostgresOptions) (*Postgres, error) {
-	bin, err := findBinaries(f.version())
+	bin, err := findBinaries(ctx, f.version())
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +145,7 @@ func (p *Postgres) launch(ctx context.Context, bin binaries) error {
 		return fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	if err := p.awaitReady(ctx); err != nil {
-		p.Kill()
+		p.child.kill()
 		return fmt.Errorf("start PostgreSQL: %w%s", err, p.folder.logSince(from))
 	}
 	go p.releaseAtEnd()
@@ -246,7 +245,7 @@ func (p *Postgres) Options() PostgresOptions { return p.options }
 // Pid is the process id of the server's first process, which is our child.
 func (p *Postgres) Pid() int { return p.child.cmd.Process.Pid }
 
-// Done is closed when the server's process has ended, wanted or not.
+// Done is closed when the server has ended, wanted or not, and its folder is free.
 func (p *Postgres) Done() <-chan struct{} { return p.folder.released }
 
 // Stop ends the server in order: sessions are cut off, data is written. When
@@ -266,13 +265,8 @@ func (p *Postgres) Stop(ctx context.Context) error {
 // Kill ends the server at once, as a crash would, and waits for its end. The
 // next start on the folder recovers what was committed.
 func (p *Postgres) Kill() {
-	p.child.signal(syscall.SIGQUIT)
-	select {
-	case <-p.child.done:
-	case <-time.After(killGrace):
-		p.child.signal(syscall.SIGKILL)
-		<-p.child.done
-	}
+	p.child.kill()
+	<-p.Done()
 }
 
 // initialize creates the data folder. It works beside its place and renames, so
@@ -304,7 +298,11 @@ func freePort(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	addr, err := netip.ParseAddrPort(l.Addr().String())
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	return int(addr.Port()), nil
 }
 
 // portTaken says whether somebody listens on the port now.

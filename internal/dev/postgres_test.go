@@ -111,7 +111,7 @@ func TestWhatARunningServerIs(t *testing.T) {
 	if uid == 0 {
 		account, err := serverAccount()
 		must(t, err)
-		uid = account.uid
+		uid = int(account.uid)
 	}
 	expectOwner(t, pg.Pid(), uid)
 }
@@ -190,7 +190,7 @@ func TestServerStartedByHand(t *testing.T) {
 // looks after.
 func startChildOn(t *testing.T, f *folder) *child {
 	t.Helper()
-	bin, err := findBinaries(f.version())
+	bin, err := findBinaries(t.Context(), f.version())
 	must(t, err)
 	port, err := freePort(t.Context())
 	must(t, err)

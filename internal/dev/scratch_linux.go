@@ -12,7 +12,10 @@ import (
 func ScratchDir() string {
 	const memory, enough = "/dev/shm", 1 << 30
 	var st syscall.Statfs_t
-	if os.Getenv("TMPDIR") == "" && syscall.Statfs(memory, &st) == nil && st.Bavail*uint64(st.Bsize) >= enough {
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &st) != nil {
+		return os.TempDir()
+	}
+	if st.Bavail*uint64(st.Bsize) >= enough { //nolint:gosec // a block's size is positive, and no int64 on every CPU
 		return memory
 	}
 	return os.TempDir()
