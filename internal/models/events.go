@@ -84,3 +84,17 @@ type Backlog struct {
 	ClustersByPhase map[string]int64
 	DirtyRows       int64
 }
+
+// MaxAttempts is how often Pub/Sub may refuse an event for good before it is set aside,
+// so that it holds up its successors no longer.
+const MaxAttempts = 10
+
+// FailedEvent is an event that could not be published.
+type FailedEvent struct {
+	Seq   int64
+	Error string
+	// RetryIn is how long to leave it alone.
+	RetryIn time.Duration
+	// Refused says that Pub/Sub refused this very event, as opposed to being away.
+	Refused bool
+}

@@ -1,0 +1,144 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Options configure a [DB]. The zero value of each field but URL has a default.
+type Options struct {
+	// URL is a connection URL or keyword string of PostgreSQL.
+	URL             string
+	MaxOpenConns    int32         // default 25
+	MinIdleConns    int32         // default 0
+	ConnMaxLifetime time.Duration // default 30m
+	ConnMaxIdleTime time.Duration // default 5m
+	// StatementTimeout bounds every statement, on the server and at the client; default 10s.
+	StatementTimeout time.Duration
+	// Log receives each statement at debug, and slow ones at warn; default none.
+	Log *slog.Logger
+	// Tracer receives a span for each statement; default none.
+	Tracer trace.TracerProvider
+}
+
+// abandonedTx is how long the server lets a transaction stand idle. A replica that is
+// stopped or cut off in the middle of one gives its locks back then.
+const abandonedTx = 5 * time.Second
+
+// grace is how much longer than the server the client waits for a statement to end.
+const grace = time.Second
+
+// DB is a pool of connections and the statements of the service.
+type DB struct {
+	pool    *pgxpool.Pool
+	timeout time.Duration
+	// storeStatus is the statement of StoreStatuses: a field, so that a test can break it.
+	storeStatus string
+}
+
+// Open returns a DB. It does not connect: the server may come up later, and until it
+// does every method fails with UNAVAILABLE.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	cfg, err := poolConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open the connection pool: %w", err)
+	}
+	return &DB{pool: pool, timeout: statementTimeout(o) + grace, storeStatus: storeStatuses}, nil
+}
+
+func statementTimeout(o Options) time.Duration {
+	if o.StatementTimeout == 0 {
+		return 10 * time.Second
+	}
+	return o.StatementTimeout
+}
+
+func poolConfig(o Options) (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the database's URL: %w", err)
+	}
+	setIf(&cfg.MaxConns, o.MaxOpenConns, 25)
+	setIf(&cfg.MinIdleConns, o.MinIdleConns, 0)
+	setIf(&cfg.MaxConnLifetime, o.ConnMaxLifetime, 30*time.Minute)
+	setIf(&cfg.MaxConnIdleTime, o.ConnMaxIdleTime, 5*time.Minute)
+	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+
+	params := cfg.ConnConfig.RuntimeParams
+	params["application_name"] = "cls-backend"
+	params["timezone"] = "UTC"
+	params["statement_timeout"] = milliseconds(statementTimeout(o))
+	params["idle_in_transaction_session_timeout"] = milliseconds(abandonedTx)
+
+	cfg.ConnConfig.Tracer = tracers(o)
+	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		conn.TypeMap().RegisterType(&pgtype.Type{
+			Name: "timestamptz", OID: pgtype.TimestamptzOID,
+			Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+		})
+		return nil
+	}
+	return cfg, nil
+}
+
+func setIf[T comparable](field *T, given, otherwise T) {
+	var zero T
+	if *field = given; given == zero {
+		*field = otherwise
+	}
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+func tracers(o Options) pgx.QueryTracer {
+	var list []pgx.QueryTracer
+	if o.Log != nil {
+		list = append(list, queryLog{log: o.Log})
+	}
+	if o.Tracer != nil {
+		list = append(list, otelpgx.NewTracer(otelpgx.WithTracerProvider(o.Tracer), otelpgx.WithTrimSQLInSpanName()))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return multitracer.New(list...)
+}
+
+// Close waits for the connections in use and closes them all.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping reports whether the server answers.
+func (db *DB) Ping(ctx context.Context) error {
+	return translate("ping", db.pool.Ping(ctx))
+}
+
+// PoolStats is the state of the pool.
+type PoolStats struct {
+	Max, Total, Idle, InUse int32
+	// Waits counts the acquisitions that found no idle connection; WaitTime is their sum.
+	Waits    int64
+	WaitTime time.Duration
+}
+
+// Stats returns the state of the pool.
+func (db *DB) Stats() PoolStats {
+	s := db.pool.Stat()
+	return PoolStats{
+		Max: s.MaxConns(), Total: s.TotalConns(), Idle: s.IdleConns(), InUse: s.AcquiredConns(),
+		Waits: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(),
+	}
+}

@@ -1,0 +1,171 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+const manual = v1.ReasonManual
+
+// insertEvent appends the event of a change to the outbox. It is part of the statement
+// that makes the change, whose row is in "changed" and whose arguments begin at $7.
+// The number is drawn as that row comes out of its table, so while it is locked.
+const insertEvent = `
+	INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, request_id, traceparent)
+	SELECT $1, 'cluster', changed.id, changed.id, $2, $3, false, changed.generation, changed.platform, changed.created_by, $4, $5, $6
+	FROM changed`
+
+func eventArgs(e models.NewEvent) []any {
+	return []any{e.ID, e.Type, e.Reason, e.Metadata, e.RequestID, e.Traceparent}
+}
+
+const wakeCluster = `
+	WITH changed AS (
+		SELECT * FROM clusters
+		WHERE id = $7 AND deleted_at IS NULL AND ($8 = '' OR created_by = $8)
+		FOR NO KEY UPDATE
+	)
+	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, request_id, traceparent)
+	SELECT $1, 'cluster', id, id, $2, $3, true, generation, platform, created_by, $4, $5, $6
+	FROM changed
+	` + onWaitingWake + `
+	RETURNING o.id::text`
+
+// onWaitingWake makes a new wake-up take over the one that waits, so that no resource has
+// two. With a new id: the old one may be on its way to Pub/Sub at this moment, read
+// before the reason for this one arose, and must not be mistaken for it.
+const onWaitingWake = `
+	ON CONFLICT (resource_id) WHERE published_at IS NULL AND set_aside_at IS NULL AND wake
+	DO UPDATE SET id = excluded.id, reason = excluded.reason, generation = excluded.generation, metadata = excluded.metadata,
+		request_id = excluded.request_id, traceparent = excluded.traceparent, created_at = excluded.created_at,
+		claim = NULL, available_at = '-infinity'`
+
+// WakeCluster appends a wake-up that somebody asks for; NOT_FOUND as for GetCluster.
+func (db *DB) WakeCluster(ctx context.Context, id, owner string, e models.NewEvent) error {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	_, err := one(ctx, db.pool, pgx.RowTo[string], wakeCluster, append(eventArgs(e), id, owner)...)
+	return notFound(id, "wake cluster", err)
+}
+
+// claimEvents takes a lease on events, changes before wake-ups. Of the changes of a
+// resource only the oldest can be claimed, so the next one is out of reach until that
+// one is published: this is what keeps their order among any number of relays.
+const claimEvents = `
+	WITH head AS (
+		SELECT o.seq FROM outbox o
+		WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND o.available_at <= now()
+		  AND (o.wake OR o.seq = (
+			SELECT q.seq FROM outbox q
+			WHERE q.resource_id = o.resource_id AND q.published_at IS NULL AND q.set_aside_at IS NULL AND NOT q.wake
+			ORDER BY q.seq LIMIT 1))
+		ORDER BY o.wake, o.seq LIMIT $3
+		FOR UPDATE SKIP LOCKED
+	)
+	UPDATE outbox o SET claim = $1, available_at = now() + $2::interval
+	FROM head WHERE o.seq = head.seq
+	RETURNING o.seq, o.id, o.kind, o.cluster_id, o.resource_id, o.type, o.reason, o.wake, o.generation, o.platform, o.created_by,
+		o.metadata, o.request_id, o.traceparent, o.created_at, o.attempts, o.claim`
+
+// ClaimEvents leases up to limit unpublished events to a relay; claim, a UUID, is its
+// name for the lease. Whatever is neither marked nor released by the end of the lease
+// can be claimed again.
+func (db *DB) ClaimEvents(ctx context.Context, claim string, lease time.Duration, limit int) ([]models.QueuedEvent, error) {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	events, err := collect(ctx, db.pool, scanEvent, claimEvents, claim, lease, limit)
+	return events, translate("claim events", err)
+}
+
+func scanEvent(row pgx.CollectableRow) (models.QueuedEvent, error) {
+	var (
+		q        models.QueuedEvent
+		resource string
+		e        = &q.Event
+	)
+	err := row.Scan(&q.Seq, &e.ID, &q.Kind, &e.ClusterID, &resource, &e.Type, &e.Reason, &q.Wake, &e.Generation, &q.Platform,
+		&q.CreatedBy, &e.Metadata, &q.RequestID, &q.Traceparent, &e.Timestamp, &q.Attempts, &q.Claim)
+	e.Source = v1.Source
+	if q.Kind != models.KindCluster {
+		e.NodePoolID = resource
+	}
+	return q, err
+}
+
+// MarkPublished marks events as published. An event whose row has meanwhile been given
+// to a newer wake-up is not: that one is still to be published.
+func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) error {
+	seqs, ids := make([]int64, len(events)), make([]string, len(events))
+	for i, e := range events {
+		seqs[i], ids[i] = e.Seq, e.Event.ID
+	}
+	_, err := db.exec(ctx, "mark events published", `
+		WITH done AS (
+			SELECT o.seq FROM outbox o JOIN unnest($1::bigint[], $2::uuid[]) AS v (seq, id) ON o.seq = v.seq AND o.id = v.id
+			WHERE o.published_at IS NULL
+			ORDER BY o.seq FOR UPDATE OF o
+		)
+		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL FROM done WHERE o.seq = done.seq`, seqs, ids)
+	return err
+}
+
+// ReleaseEvents gives back events of a claim that could not be published, each to be
+// tried again after its RetryIn. Refused ones count a try, and are set aside after
+// models.MaxAttempts of them; how many were is returned.
+func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models.FailedEvent) (setAside int, err error) {
+	n := len(failures)
+	seqs, errs, pauses, refused := make([]int64, n), make([]string, n), make([]time.Duration, n), make([]bool, n)
+	for i, f := range failures {
+		seqs[i], errs[i], pauses[i], refused[i] = f.Seq, f.Error, f.RetryIn, f.Refused
+	}
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	setAside, err = one(ctx, db.pool, pgx.RowTo[int], `
+		WITH failed AS (
+			SELECT o.seq, v.error, v.pause, v.refused
+			FROM outbox o JOIN unnest($2::bigint[], $3::text[], $4::interval[], $5::boolean[]) AS v (seq, error, pause, refused) USING (seq)
+			WHERE o.claim = $1 AND o.published_at IS NULL
+			ORDER BY o.seq FOR UPDATE OF o
+		), released AS (
+			UPDATE outbox o
+			SET claim = NULL, available_at = now() + f.pause, last_error = f.error, attempts = o.attempts + f.refused::int,
+			    set_aside_at = CASE WHEN o.attempts + f.refused::int >= $6 THEN clock_timestamp() END
+			FROM failed f WHERE o.seq = f.seq
+			RETURNING o.set_aside_at
+		)
+		SELECT count(set_aside_at)::int FROM released`, claim, seqs, errs, pauses, refused, models.MaxAttempts)
+	return setAside, translate("release events", err)
+}
+
+// PurgePublished removes up to limit events that were published longer ago than age.
+func (db *DB) PurgePublished(ctx context.Context, age time.Duration, limit int) (int, error) {
+	return db.exec(ctx, "purge published events", `
+		DELETE FROM outbox WHERE seq IN (
+			SELECT seq FROM outbox WHERE published_at < now() - $1::interval
+			ORDER BY published_at LIMIT $2 FOR UPDATE SKIP LOCKED)`, age, limit)
+}
+
+// Backlog counts what waits, for metrics.
+func (db *DB) Backlog(ctx context.Context) (models.Backlog, error) {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	var (
+		b   models.Backlog
+		age float64
+	)
+	err := db.pool.QueryRow(ctx, `
+		SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0),
+		       (SELECT count(*) FROM outbox WHERE set_aside_at IS NOT NULL),
+		       (SELECT count(*) FROM clusters WHERE status_dirty AND deleted_at IS NULL),
+		       (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
+				SELECT phase, count(*) AS n FROM clusters WHERE deleted_at IS NULL GROUP BY phase) p)
+		FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL`).
+		Scan(&b.Unpublished, &age, &b.SetAside, &b.DirtyRows, &b.ClustersByPhase)
+	b.OldestAge = time.Duration(age * float64(time.Second))
+	return b, translate("count the backlog", err)
+}

@@ -1,0 +1,66 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// ClaimDue returns up to limit clusters whose wake-up is due at the database's time plus
+// offset (0 but in tests), the most overdue first, and holds their places in the schedule to
+// the end of the transaction. Places that another pass holds are skipped, so any number
+// of replicas share the work.
+func (tx *Tx) ClaimDue(ctx context.Context, offset time.Duration, limit int) ([]models.Due, error) {
+	due, err := collect(ctx, tx.tx, scanDue, `
+		SELECT s.cluster_id, s.reactive, now() + $1::interval, s.next_reconcile_at,
+		       c.generation_started_at, c.phase, c.generation, coalesce((c.status ->> 'observedGeneration')::bigint, 0),
+		       c.deletion_timestamp IS NOT NULL
+		FROM reconciliation_schedule s JOIN clusters c ON c.id = s.cluster_id
+		WHERE s.enabled AND s.next_reconcile_at <= now() + $1::interval AND c.deleted_at IS NULL
+		ORDER BY s.next_reconcile_at LIMIT $2
+		FOR UPDATE OF s SKIP LOCKED`, offset, limit)
+	return due, translate("claim due clusters", err)
+}
+
+func scanDue(row pgx.CollectableRow) (d models.Due, err error) {
+	a := &d.Attention
+	err = row.Scan(&d.ClusterID, &d.Reactive, &d.Now, &d.DueAt,
+		&a.GenerationStartedAt, &a.Phase, &a.Generation, &a.ObservedGeneration, &a.Deleting)
+	return d, err
+}
+
+const wakeDue = `
+	WITH woken AS (
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[])
+			AS v (cluster_id, event_id, type, reason, metadata, next)
+	), moved AS (
+		UPDATE reconciliation_schedule s
+		SET next_reconcile_at = w.next, reactive = false, reactive_wakes = s.reactive_wakes + s.reactive::int, updated_at = now()
+		FROM woken w WHERE s.cluster_id = w.cluster_id
+	)
+	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata)
+	SELECT w.event_id, 'cluster', c.id, c.id, w.type, w.reason, true, c.generation, c.platform, c.created_by, w.metadata
+	FROM woken w JOIN clusters c ON c.id = w.cluster_id
+	` + onWaitingWake + ` WHERE o.claim IS NOT NULL`
+
+// Wake appends the wake-ups of clusters that the transaction has claimed and gives each
+// its next time. A cluster whose last wake-up still waits gets no second one; if
+// that one is being published just now, the new one takes its place.
+func (tx *Tx) Wake(ctx context.Context, wakes []models.Wake) error {
+	n := len(wakes)
+	var (
+		clusters, events = make([]string, n), make([]string, n)
+		types, reasons   = make([]string, n), make([]string, n)
+		metadata         = make([]any, n)
+		next             = make([]time.Time, n)
+	)
+	for i, w := range wakes {
+		clusters[i], events[i], next[i] = w.ClusterID, w.Event.ID, w.Next
+		types[i], reasons[i], metadata[i] = w.Event.Type, w.Event.Reason, w.Event.Metadata
+	}
+	_, err := tx.tx.Exec(ctx, wakeDue, clusters, events, types, reasons, metadata, next)
+	return translate("wake clusters", err)
+}

@@ -1,0 +1,72 @@
+package database
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Tx is a transaction. It is used by one goroutine, and only within [DB.InTx].
+type Tx struct{ tx pgx.Tx }
+
+// querier is what a statement needs: the pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// InTx runs work in a transaction (READ COMMITTED) and commits it, or rolls it back when
+// work fails. It returns nil only once the commit has been acknowledged; reply to a
+// caller after that. The whole is bounded by the statement timeout.
+func (db *DB) InTx(ctx context.Context, work func(context.Context, *Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, db.timeout)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return work(ctx, &Tx{tx: tx}) })
+	return translate("transaction", err)
+}
+
+// collect runs a query and scans all its rows.
+func collect[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scan)
+}
+
+// one runs a query of at most one row; pgx.ErrNoRows when there is none.
+func one[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scan)
+}
+
+// bounded gives a statement its deadline at the client: the server's own is of no use
+// when the server cannot be heard.
+func (db *DB) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, db.timeout)
+}
+
+// exec runs a statement and returns how many rows it touched.
+func (db *DB) exec(ctx context.Context, what, sql string, args ...any) (int, error) {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	tag, err := db.pool.Exec(ctx, sql, args...)
+	if err != nil {
+		return 0, translate(what, err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
+// wrap is fmt.Errorf("what: %w") that leaves nil alone.
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,99 @@
+package database
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// Snapshot is a cluster as one statement saw it. When its cached status no longer
+// holds, it comes with everything that a new one is calculated from.
+type Snapshot struct {
+	Cluster *models.Cluster
+	// Stale says that the status must be calculated: facts came in, or its deadline passed.
+	Stale bool
+	// ByTime says that nothing but the passing of a deadline made it stale.
+	ByTime bool
+	// Now is the database's time; Reports are complete if Stale.
+	Now     time.Time
+	Reports []models.Report
+}
+
+// clusterColumns are the columns of a models.Cluster, in the order that scanCluster reads.
+const clusterColumns = `
+	c.id, c.name, c.target_project_id, c.description, c.paused, c.deletion_protection, c.created_by,
+	c.generation, c.resource_version, c.labels, c.spec, c.created_at, c.updated_at, c.deletion_timestamp,
+	c.platform, c.generation_started_at, c.status`
+
+// snapshotColumns are those of a Snapshot.
+const snapshotColumns = clusterColumns + `,
+	c.status_dirty OR coalesce(c.recheck_at <= now(), false), NOT c.status_dirty, now(),
+	CASE WHEN c.status_dirty OR c.recheck_at <= now() THEN (` + reportFacts + `) END`
+
+// reportFacts is what a status is calculated from, of all reports on a cluster, in one value.
+const reportFacts = `
+	SELECT jsonb_agg(jsonb_build_object(
+		'controller_name', s.controller_name, 'observed_generation', s.observed_generation,
+		'conditions', s.conditions, 'last_error', s.last_error, 'first_at', s.created_at,
+		'stored_at', s.stored_at, 'moved_at', s.moved_at, 'available_changed_at', s.available_changed_at))
+	FROM controller_status s WHERE s.cluster_id = c.id`
+
+// storedFacts is one element of reportFacts.
+type storedFacts struct {
+	ControllerName     string                 `json:"controller_name"`
+	ObservedGeneration int64                  `json:"observed_generation"`
+	Conditions         []v1.ReportedCondition `json:"conditions"`
+	LastError          *v1.ReportError        `json:"last_error"`
+	FirstAt            time.Time              `json:"first_at"`
+	StoredAt           time.Time              `json:"stored_at"`
+	MovedAt            time.Time              `json:"moved_at"`
+	AvailableChangedAt time.Time              `json:"available_changed_at"`
+}
+
+// clusterFields returns where the columns of a cluster go.
+func clusterFields(c *models.Cluster) []any {
+	return []any{
+		&c.ID, &c.Name, &c.TargetProjectID, &c.Description, &c.Paused, &c.DeletionProtection, &c.CreatedBy,
+		&c.Generation, &c.ResourceVersion, &c.Labels, (*[]byte)(&c.Spec), &c.CreatedAt, &c.UpdatedAt, &c.DeletionTimestamp,
+		&c.Platform, &c.GenerationStartedAt, (*[]byte)(&c.Status),
+	}
+}
+
+func scanCluster(row pgx.CollectableRow) (*models.Cluster, error) {
+	c := &models.Cluster{}
+	return c, row.Scan(clusterFields(c)...)
+}
+
+func scanSnapshot(row pgx.CollectableRow) (*Snapshot, error) {
+	s := &Snapshot{Cluster: &models.Cluster{}}
+	var reports []byte
+	fields := append(clusterFields(s.Cluster), &s.Stale, &s.ByTime, &s.Now, &reports)
+	if err := row.Scan(fields...); err != nil {
+		return nil, err
+	}
+	var err error
+	s.Reports, err = decodeReports(reports)
+	return s, err
+}
+
+func decodeReports(text []byte) ([]models.Report, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	var stored []storedFacts
+	if err := json.Unmarshal(text, &stored); err != nil {
+		return nil, fmt.Errorf("decode stored reports: %w", err)
+	}
+	reports := make([]models.Report, len(stored))
+	for i, s := range stored {
+		reports[i] = models.Report(s)
+		reports[i].FirstAt, reports[i].StoredAt = s.FirstAt.UTC(), s.StoredAt.UTC()
+		reports[i].MovedAt, reports[i].AvailableChangedAt = s.MovedAt.UTC(), s.AvailableChangedAt.UTC()
+	}
+	return reports, nil
+}

@@ -1,0 +1,110 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// NewStatus is a calculated status, to be stored if nothing has changed meanwhile.
+type NewStatus struct {
+	ClusterID string
+	// ResourceVersion is the one of the snapshot that the status was calculated from.
+	ResourceVersion int64
+	// Status is the JSON text of a v1.Status.
+	Status []byte
+	// RecheckAt is when time alone will change the status; zero for never.
+	RecheckAt time.Time
+	// ByTime says that the passing of a deadline changed the status, and no report did:
+	// that is a new resource version.
+	ByTime bool
+	// Attention says that the status puts the cluster in the attention lane: its next wake-up is
+	// then at most Pull away.
+	Attention bool
+	Pull      time.Duration
+}
+
+// storeStatuses stores each status on the condition that its cluster is as it was read.
+// Rows that somebody is changing at the moment are skipped: they will be dirty again.
+const storeStatuses = `
+	WITH calculated AS (
+		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::jsonb[], $4::timestamptz[], $5::boolean[], $6::boolean[], $7::interval[])
+			AS v (id, version, status, recheck_at, by_time, attention, pull)
+	), current AS (
+		SELECT c.id FROM clusters c JOIN calculated v USING (id)
+		WHERE c.deleted_at IS NULL AND c.resource_version = v.version
+		FOR NO KEY UPDATE OF c SKIP LOCKED
+	), stored AS (
+		UPDATE clusters c
+		SET status = v.status, status_dirty = false, recheck_at = v.recheck_at,
+		    resource_version = c.resource_version + v.by_time::int
+		FROM calculated v JOIN current USING (id)
+		WHERE c.id = v.id
+		RETURNING c.id, c.resource_version, v.attention, v.pull
+	), pulled AS (
+		UPDATE reconciliation_schedule s
+		SET next_reconcile_at = now() + stored.pull, reactive = false, updated_at = now()
+		FROM stored
+		WHERE s.cluster_id = stored.id AND stored.attention AND s.next_reconcile_at > now() + stored.pull
+	)
+	SELECT id, resource_version FROM stored`
+
+// StoreStatuses stores calculated statuses in one statement and returns the resource
+// versions of those that were stored, by cluster. One that is not among them has
+// changed since its snapshot, and is still marked dirty.
+func (db *DB) StoreStatuses(ctx context.Context, list []NewStatus) (map[string]int64, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	rows, err := db.pool.Query(ctx, db.storeStatus, statusArrays(list)...)
+	if err != nil {
+		return nil, translate("store statuses", err)
+	}
+	versions := make(map[string]int64, len(list))
+	var (
+		id      string
+		version int64
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &version}, func() error {
+		versions[id] = version
+		return nil
+	})
+	return versions, translate("store statuses", err)
+}
+
+// statusArrays turns rows into the columns that unnest takes.
+func statusArrays(list []NewStatus) []any {
+	n := len(list)
+	var (
+		ids       = make([]string, n)
+		versions  = make([]int64, n)
+		statuses  = make([][]byte, n)
+		rechecks  = make([]*time.Time, n)
+		byTime    = make([]bool, n)
+		attention = make([]bool, n)
+		pulls     = make([]time.Duration, n)
+	)
+	for i, s := range list {
+		ids[i], versions[i], statuses[i] = s.ClusterID, s.ResourceVersion, s.Status
+		byTime[i], attention[i], pulls[i] = s.ByTime, s.Attention, s.Pull
+		if !s.RecheckAt.IsZero() {
+			rechecks[i] = &s.RecheckAt
+		}
+	}
+	return []any{ids, versions, statuses, rechecks, byTime, attention, pulls}
+}
+
+// StaleStatuses returns up to limit clusters whose status must be calculated: those
+// with new facts, and those whose deadline has passed.
+func (db *DB) StaleStatuses(ctx context.Context, limit int) ([]*Snapshot, error) {
+	return db.snapshots(ctx, "find stale statuses", `
+		WITH stale AS (
+			(SELECT id FROM clusters WHERE status_dirty AND deleted_at IS NULL LIMIT $1)
+			UNION
+			(SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL ORDER BY recheck_at LIMIT $1)
+		)
+		SELECT `+snapshotColumns+` FROM clusters c JOIN stale USING (id) WHERE c.deleted_at IS NULL LIMIT $1`, limit)
+}

@@ -1,0 +1,58 @@
+package models
+
+import (
+	"slices"
+	"strings"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// CheckPreconditions holds the two preconditions of a change against the cluster as it
+// is stored: If-Match (RFC 9110, section 13.1.1; "" for none), which any change since
+// breaks, and the generation that the author has read, which only a change of the spec
+// does. PRECONDITION_FAILED or GENERATION_CONFLICT.
+func CheckPreconditions(stored *Cluster, ifMatch string, generation *int64) error {
+	if err := checkIfMatch(stored, ifMatch); err != nil {
+		return err
+	}
+	if generation != nil && *generation != stored.Generation {
+		return &Error{
+			Code:    v1.CodeGenerationConflict,
+			Message: "the spec has changed since the generation that this change was made for; read it again",
+			Faults:  []Fault{{Field: "generation", Reason: "is not the current one", Value: *generation}},
+		}
+	}
+	return nil
+}
+
+// CheckDeletion holds a deletion against the cluster: PRECONDITION_FAILED, or
+// DELETION_PROTECTED, which names the call that lifts the protection.
+func CheckDeletion(stored *Cluster, ifMatch string) error {
+	if err := checkIfMatch(stored, ifMatch); err != nil {
+		return err
+	}
+	if stored.DeletionProtection {
+		return &Error{
+			Code:    v1.CodeDeletionProtected,
+			Message: "the cluster is protected from deletion; PUT it with deletion_protection false first",
+			Faults:  []Fault{{Field: "deletion_protection", Reason: "is true"}},
+		}
+	}
+	return nil
+}
+
+// checkIfMatch compares strongly: a weak tag never matches.
+func checkIfMatch(stored *Cluster, ifMatch string) error {
+	if ifMatch == "" || strings.TrimSpace(ifMatch) == "*" {
+		return nil
+	}
+	tags := strings.Split(ifMatch, ",")
+	if slices.ContainsFunc(tags, func(tag string) bool { return strings.TrimSpace(tag) == stored.ETag() }) {
+		return nil
+	}
+	return &Error{
+		Code:    v1.CodePreconditionFailed,
+		Message: "the cluster has changed since it was read; read it again",
+		Faults:  []Fault{{Field: "If-Match", Reason: "does not name the current version"}},
+	}
+}

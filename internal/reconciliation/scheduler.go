@@ -1,0 +1,99 @@
+// Package reconciliation keeps waking controllers until each cluster is as declared.
+//
+// A pass first brings statuses up to date that nobody has read, so that a failure is
+// seen within one pass, and then wakes what is due: resources that need attention every
+// attention interval, the others every stable interval. Every replica runs passes; they share the work
+// by skipping what another has locked, and none of them leads.
+package reconciliation
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// batch is how many resources one statement of a pass takes.
+const batch = 500
+
+// Scheduler runs passes. It is used by one goroutine.
+type Scheduler struct {
+	service  Service
+	observer Observer
+	log      *slog.Logger
+	interval time.Duration
+	// offset is added to the database's time; a test steps it through hours.
+	offset  time.Duration
+	failing bool
+}
+
+// NewScheduler returns a scheduler that runs a pass every interval.
+func NewScheduler(s Service, interval time.Duration, o Observer, log *slog.Logger) *Scheduler {
+	return &Scheduler{service: s, interval: interval, observer: o, log: log}
+}
+
+// Result is what a pass did.
+type Result struct {
+	Refreshed int
+	// Lateness is how long after its time each of the woken resources was woken.
+	Lateness []time.Duration
+}
+
+// Run runs passes until the context ends, and returns nil then. A failed pass is logged
+// when the first of a row fails; the next one makes up for it.
+func (s *Scheduler) Run(ctx context.Context) error {
+	tick := time.NewTicker(s.interval)
+	defer tick.Stop()
+	for {
+		_, err := s.RunOnce(ctx)
+		s.report(ctx, err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Scheduler) report(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && !s.failing:
+		s.log.ErrorContext(ctx, "reconciliation pass failed; trying again", "error", err)
+	case err == nil && s.failing:
+		s.log.InfoContext(ctx, "reconciliation passes work again")
+	}
+	s.failing = err != nil
+}
+
+// RunOnce runs one pass: it refreshes what is stale and wakes what is due, the most
+// overdue first, in batches until there is no more. Work done before an error stands.
+func (s *Scheduler) RunOnce(ctx context.Context) (Result, error) {
+	began := time.Now()
+	var r Result
+	err := s.refresh(ctx, &r)
+	if err == nil {
+		err = s.wake(ctx, &r)
+	}
+	s.observer.PassDone(time.Since(began), len(r.Lateness), r.Lateness)
+	return r, err
+}
+
+func (s *Scheduler) refresh(ctx context.Context, r *Result) error {
+	for {
+		n, err := s.service.Refresh(ctx, batch)
+		r.Refreshed += n
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}
+
+func (s *Scheduler) wake(ctx context.Context, r *Result) error {
+	for {
+		late, err := s.service.WakeDue(ctx, s.offset, batch)
+		r.Lateness = append(r.Lateness, late...)
+		if err != nil || len(late) < batch {
+			return err
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// refreshedForFilter is how many stale statuses a list by phase brings up to date first.
+const refreshedForFilter = 1000
+
+// List returns a page of the clusters that the actor may see. Its stale statuses are
+// calculated together, and stored in one statement. A list by phase first refreshes what
+// it covers, and leaves out a row that has left the phase while it was read.
+func (s *Clusters) List(ctx context.Context, by models.Actor, q models.ListQuery) (*models.Page, error) {
+	q, err := q.Scoped(by)
+	if err != nil {
+		return nil, err
+	}
+	if q.Phase != "" {
+		stale, err := s.db.StaleInScope(ctx, q, refreshedForFilter)
+		if err != nil {
+			return nil, err
+		}
+		s.answer(ctx, stale...)
+	}
+	snaps, total, err := s.db.ListClusters(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	s.answer(ctx, snaps...)
+	page := &models.Page{Total: total, Clusters: make([]*models.Cluster, 0, len(snaps))}
+	if !q.ExactTotal && total > models.CountedUpTo {
+		page.Total, page.TotalIsLowerBound = models.CountedUpTo, true
+	}
+	for _, snap := range snaps {
+		if inPhase(snap, q.Phase) {
+			page.Clusters = append(page.Clusters, s.redacted(snap.Cluster, by))
+		}
+	}
+	return page, nil
+}
+
+// inPhase judges a snapshot by its fresh status; one that was not stale was found by its phase.
+func inPhase(snap *database.Snapshot, phase v1.Phase) bool {
+	if phase == "" || !snap.Stale {
+		return true
+	}
+	var fresh struct {
+		Phase v1.Phase `json:"phase"`
+	}
+	return json.Unmarshal(snap.Cluster.Status, &fresh) == nil && fresh.Phase == phase
+}

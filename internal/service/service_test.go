@@ -1,0 +1,140 @@
+package service_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/dbtest"
+	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/service"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+type noObserver struct{}
+
+func (noObserver) AggregationDone(time.Duration, int) {}
+
+func settings() service.Settings {
+	return service.Settings{
+		Rules: models.ClusterRules{Secrets: models.NewSecrets(nil)},
+		Cadence: models.Cadence{
+			Attention: 30 * time.Second, Stable: 5 * time.Minute, AttentionAge: 2 * time.Hour, Debounce: 2 * time.Second,
+		},
+		ProgressDeadline: 30 * time.Minute,
+	}
+}
+
+func newClusters(t testing.TB) (*service.Clusters, *database.DB) {
+	t.Helper()
+	db, err := database.Open(t.Context(), database.Options{URL: dbtest.New(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return service.NewClusters(db, settings(), func() {}, noObserver{}), db
+}
+
+var (
+	alice = models.Actor{Email: "alice@example.com", RequestID: "req-1"}
+	robot = models.Actor{Email: "controller@system.local", Controller: true}
+)
+
+func available(name string, status v1.ConditionStatus) v1.StatusReport {
+	return v1.StatusReport{
+		ControllerName: name,
+		Conditions:     []v1.ReportedCondition{{Type: "Available", Status: status, Reason: "Because"}},
+	}
+}
+
+func phaseOf(t *testing.T, c *models.Cluster) v1.Status {
+	t.Helper()
+	var s v1.Status
+	if err := json.Unmarshal(c.Status, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestLifeOfACluster follows one cluster through every use case.
+func TestLifeOfACluster(t *testing.T) {
+	t.Parallel()
+	clusters, db := newClusters(t)
+	ctx := t.Context()
+
+	c, err := clusters.Create(ctx, alice, v1.CreateCluster{Name: "one", Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"platform":{"type":"GCP"}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := phaseOf(t, c); s.Phase != v1.PhasePending || c.Platform != "gcp" {
+		t.Fatalf("created: %+v", s)
+	}
+	events, err := db.ClaimEvents(ctx, "0197a7c0-0000-7000-8000-000000000001", time.Second, 10)
+	if err != nil || len(events) != 1 || events[0].Event.Type != v1.ClusterCreated {
+		t.Fatalf("events %+v, %v", events, err)
+	}
+	if err := db.MarkPublished(ctx, events); err != nil {
+		t.Fatal(err)
+	}
+	res, err := clusters.Report(ctx, robot, c.ID, available("dns", v1.ConditionTrue))
+	if err != nil || !res.Applied {
+		t.Fatalf("report: %+v %v", res, err)
+	}
+	got, err := clusters.Get(ctx, alice, c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := phaseOf(t, got); s.Phase != v1.PhaseReady {
+		t.Fatalf("after report: %+v", s)
+	}
+	up, err := clusters.Update(ctx, alice, c.ID, v1.UpdateCluster{Spec: v1.Object(`{"x":1}`)}, got.ETag())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := phaseOf(t, up); s.Phase != v1.PhaseProgressing || up.Generation != 2 {
+		t.Fatalf("after update: %+v %d", s, up.Generation)
+	}
+	if n, err := clusters.Refresh(ctx, 10); n != 1 || err != nil {
+		t.Fatalf("refresh: %d %v", n, err)
+	}
+	if _, err := clusters.Reconcile(ctx, alice, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	late, err := clusters.WakeDue(ctx, time.Hour, 10)
+	if err != nil || len(late) != 1 {
+		t.Fatalf("wake: %v %v", late, err)
+	}
+	page, err := clusters.List(ctx, alice, models.ListQuery{Phase: v1.PhaseProgressing})
+	if err != nil || len(page.Clusters) != 1 || page.Total != 1 {
+		t.Fatalf("list: %+v %v", page, err)
+	}
+	for _, sel := range []string{"a=b", "a in (b,c)", "a", "!z", "a!=c", "z notin (b)"} {
+		reqs, err := models.ParseSelector(sel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := clusters.List(ctx, alice, models.ListQuery{Labels: reqs, ExactTotal: true})
+		if err != nil || len(page.Clusters) != 1 {
+			t.Fatalf("list %s: %+v %v", sel, page, err)
+		}
+	}
+	if _, reports, err := clusters.Status(ctx, alice, c.ID); err != nil || len(reports) != 1 {
+		t.Fatalf("status: %+v %v", reports, err)
+	}
+	if _, err := clusters.Delete(ctx, alice, c.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := clusters.Get(ctx, alice, c.ID); models.CodeOf(err) != v1.CodeNotFound {
+		t.Fatalf("get after delete: %v", err)
+	}
+	res, err = clusters.Report(ctx, robot, c.ID, available("dns", v1.ConditionTrue))
+	if err != nil || res.Applied || res.Reason != v1.NotAppliedDeleted {
+		t.Fatalf("report after delete: %+v %v", res, err)
+	}
+	if b, err := db.Backlog(ctx); err != nil || b.Unpublished != 3 {
+		t.Fatalf("backlog: %+v %v", b, err)
+	}
+}
