@@ -30,6 +30,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/cls-backend/cls-backend/internal/database"
 	"github.com/cls-backend/cls-backend/internal/dev"
 )
 
@@ -170,7 +171,7 @@ func (s *server) makeTemplate(ctx context.Context) error {
 	if err := s.exec("CREATE DATABASE " + s.template); err != nil {
 		return fmt.Errorf("create the template: %w", err)
 	}
-	if err := migrate(ctx, s.url(s.template), slog.New(slog.DiscardHandler)); err != nil {
+	if err := database.Migrate(ctx, s.url(s.template), slog.New(slog.DiscardHandler)); err != nil {
 		return fmt.Errorf("migrate the template: %w", err)
 	}
 	if err := s.exec("ALTER DATABASE " + s.template + " ALLOW_CONNECTIONS false"); err != nil {
@@ -207,8 +208,8 @@ func (s *server) exec(statement string) error {
 }
 
 // url is the server's URL with another database in it.
-func (s *server) url(database string) string {
+func (s *server) url(name string) string {
 	u := *s.base
-	u.Path = "/" + database
+	u.Path = "/" + name
 	return u.String()
 }

@@ -36,6 +36,15 @@ func TestDatabasesAreFreshAndApart(t *testing.T) {
 	}
 }
 
+func TestSchemaIsTheRealOne(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, dbtest.New(t))
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "SELECT id, spec FROM clusters"); err != nil {
+		t.Error(err)
+	}
+}
+
 //nolint:tparallel // the subtest has ended when its database is looked for
 func TestDatabaseGoesWithItsTest(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -150,4 +151,96 @@ func copyFile(t *testing.T, from, to string) {
 	_, err = io.Copy(out, in)
 	must(t, err)
 	must(t, out.Close())
+}
+
+// A first start whose initdb is killed too leaves half-made data behind.
+func TestHalfMadeDataAreMadeAnew(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("finds initdb in /proc")
+	}
+	dir := newFolder(t)
+	result := make(chan error, 1)
+	go func() {
+		pg, err := StartPostgres(t.Context(), PostgresOptions{Dir: dir})
+		if err == nil {
+			pg.Kill()
+		}
+		result <- err
+	}()
+	awaitFile(t, filepath.Join(dir, "data*", "PG_VERSION"))
+	must(t, syscall.Kill(-initdbIn(t, dir), syscall.SIGKILL))
+	if err := <-result; err == nil {
+		t.Error("a killed initdb gave no error")
+	}
+	start(t, PostgresOptions{Dir: dir})
+}
+
+func awaitFile(t *testing.T, pattern string) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for begun := time.Now(); time.Since(begun) < limit; <-tick.C {
+		if found, err := filepath.Glob(pattern); err == nil && len(found) > 0 {
+			return
+		}
+	}
+	t.Fatalf("%s never came", pattern)
+}
+
+// initdbIn finds the initdb that works in a folder.
+func initdbIn(t *testing.T, dir string) int {
+	t.Helper()
+	comms, err := filepath.Glob("/proc/[0-9]*/comm")
+	must(t, err)
+	for _, comm := range comms {
+		process := filepath.Dir(comm)
+		name, _ := os.ReadFile(comm)
+		cwd, _ := os.Readlink(filepath.Join(process, "cwd"))
+		if strings.TrimSpace(string(name)) == "initdb" && cwd == dir {
+			pid, err := strconv.Atoi(filepath.Base(process))
+			must(t, err)
+			return pid
+		}
+	}
+	t.Fatal("no initdb runs")
+	return 0
+}
+
+// Threads of a Go program come and go. The server must not take the end of one
+// for the end of its parent.
+func TestServerOutlivesTheThreadsOfItsParent(t *testing.T) {
+	t.Parallel()
+	dir := newData(t)
+	over := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				endSomeThreads()
+			}
+		}
+	}()
+	pg := start(t, PostgresOptions{Dir: dir})
+	for range 20 {
+		endSomeThreads()
+	}
+	if got := query(t, pg.URL(), "SELECT 'alive'"); got != "alive" {
+		t.Errorf("got %q", got)
+	}
+	close(over)
+	<-ended
+}
+
+// endSomeThreads ends threads: one whose goroutine ends while locked to it does.
+func endSomeThreads() {
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() { runtime.LockOSThread() })
+	}
+	wg.Wait()
 }

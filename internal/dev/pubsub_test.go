@@ -210,3 +210,19 @@ func TestDeletedTopicIsForgotten(t *testing.T) {
 		t.Errorf("%d messages on record, want the new one", n)
 	}
 }
+
+// What everybody has acknowledged is not delivered again when the record is cut.
+func TestAcknowledgedMessagesAreForgotten(t *testing.T) {
+	t.Parallel()
+	const limit = 4
+	p, client := servePubSub(t, limit)
+	subscribe(t, client, testSubscription)
+	publish(t, client, 0, limit)
+	receive(t, client, limit-1)
+	publish(t, client, limit, 1)
+	for _, m := range p.Server().Messages() {
+		if string(m.Data) != fmt.Sprintf("%04d", limit) {
+			t.Errorf("message %s is still on record", m.Data)
+		}
+	}
+}

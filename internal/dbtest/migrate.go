@@ -1,8 +1,0 @@
-package dbtest
-
-import (
-	"context"
-	"log/slog"
-)
-
-func migrate(context.Context, string, *slog.Logger) error { return nil }
