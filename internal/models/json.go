@@ -17,8 +17,8 @@ const MaxStored = 1 << 20
 const MaxDepth = 100
 
 // ScanJSON looks through a JSON text for what PostgreSQL cannot hold: NUL characters,
-// lone surrogates, bytes that are not UTF-8, numbers that are not finite doubles, and
-// nesting beyond [MaxDepth]. Each fault names the path of its field. A text that is no
+// lone surrogates, bytes that are not UTF-8, numbers that are not finite doubles or have
+// more decimals than a numeric, and nesting beyond [MaxDepth]. Each fault names the path of its field. A text that is no
 // JSON has no faults here: the decoder will say so.
 func ScanJSON(text []byte) []Fault {
 	if !json.Valid(text) {
@@ -96,7 +96,7 @@ const (
 	reasonNUL       = "holds a NUL character, which cannot be stored"
 	reasonSurrogate = "holds half of a surrogate pair, which cannot be stored"
 	reasonUTF8      = "holds bytes that are not UTF-8"
-	reasonNumber    = "is a number outside the range of a double"
+	reasonNumber    = "is a number outside the range of a double, or with too many decimals"
 	reasonDepth     = "is nested too deeply"
 )
 
@@ -121,11 +121,12 @@ func (w *jsonWalk) space() {
 }
 
 func (w *jsonWalk) value() {
-	if len(w.path) == MaxDepth+1 {
+	w.space()
+	c := w.text[w.at]
+	if len(w.path) == MaxDepth && (c == '{' || c == '[') {
 		w.fault(reasonDepth)
 	}
-	w.space()
-	switch c := w.text[w.at]; c {
+	switch c {
 	case '{':
 		w.members('}', w.key)
 	case '[':
@@ -194,13 +195,14 @@ func (w *jsonWalk) number() {
 		w.at++
 	}
 	token := string(w.text[start:w.at])
-	if !isFinite(token) {
+	length, fits := writtenOut(token)
+	if !fits || !isFinite(token) {
 		w.fault(reasonNumber)
 		w.keep([]byte(strconv.Quote(token)))
 		return
 	}
 	w.clean = append(w.clean, token...)
-	w.size += writtenOut(token)
+	w.size += length
 }
 
 // isFinite reports whether a JSON number is a finite double, and not so small that it
@@ -211,21 +213,39 @@ func isFinite(token string) bool {
 		return false
 	}
 	mantissa, _, _ := strings.Cut(strings.ToLower(token), "e")
-	return x != 0 || strings.Trim(mantissa, "-0.") == ""
+	return x != 0 || isZero(mantissa)
 }
 
-// writtenOut returns the length of a JSON number without its exponent.
-func writtenOut(token string) int {
+func isZero(mantissa string) bool { return strings.Trim(mantissa, "-0.") == "" }
+
+// maxDecimals is how many digits a numeric of PostgreSQL keeps behind the point (its
+// documentation, "Numeric Types"); maxExponent is safely below the exponent at which its
+// parser gives up, which matters for zeros only.
+const (
+	maxDecimals = 16383
+	maxExponent = 1 << 29
+)
+
+// writtenOut returns the length of a JSON number without its exponent, and whether a
+// numeric can hold its decimals: even 0e-16384 has too many.
+func writtenOut(token string) (length int, fits bool) {
 	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(token), "e")
-	if !hasExponent {
-		return len(token)
+	e, err := 0, error(nil)
+	if hasExponent {
+		e, err = strconv.Atoi(exponent)
 	}
-	e, err := strconv.Atoi(exponent)
-	if err != nil {
-		return len(token)
+	if err != nil || max(e, -e) > maxExponent {
+		return len(token), false
 	}
 	whole, fraction, _ := strings.Cut(mantissa, ".")
-	return max(1, len(whole)+e) + max(0, len(fraction)-e) + 1
+	digits, decimals := max(1, len(whole)+e), max(0, len(fraction)-e)
+	if isZero(mantissa) {
+		digits = len(whole)
+	}
+	if decimals > 0 {
+		digits++ // the point
+	}
+	return digits + decimals, decimals <= maxDecimals
 }
 
 // str reads a string token, quotes included.
