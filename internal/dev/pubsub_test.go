@@ -125,7 +125,7 @@ func TestPubSubCloseFreesThePort(t *testing.T) {
 // was cut between.
 func TestRecordIsBoundedAndNothingIsLost(t *testing.T) {
 	t.Parallel()
-	const limit, all = 20, 100
+	const limit, all = 6, 24 // an ordered message takes its reader 0.1 s
 	p, client := servePubSub(t, limit)
 	subscribe(t, client, testSubscription)
 	for first := 0; first < all; first += limit / 2 {
@@ -169,7 +169,7 @@ func dropBefore(data []string, first string) []string {
 // A reader that is gone for good must not make the record grow.
 func TestDeadSubscriptionIsBounded(t *testing.T) {
 	t.Parallel()
-	const limit = 20
+	const limit = 6
 	p, client := servePubSub(t, limit)
 	subscribe(t, client, testSubscription)
 	publish(t, client, 0, 5*limit)
