@@ -1,0 +1,247 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// Store is where events wait. A method that fails has done nothing, or all.
+type Store interface {
+	// ClaimEvents leases up to limit events, changes before wake-ups, to the holder of
+	// claim, a UUID; of the changes of a resource only the oldest unpublished one.
+	ClaimEvents(ctx context.Context, claim string, lease time.Duration, limit int) ([]models.QueuedEvent, error)
+	// MarkPublished marks events, whoever has their lease; marking again is harmless.
+	MarkPublished(ctx context.Context, events []models.QueuedEvent) error
+	// ReleaseEvents gives back what the claim still holds, and returns how many
+	// events were set aside for good.
+	ReleaseEvents(ctx context.Context, claim string, failures []models.FailedEvent) (setAside int, err error)
+}
+
+// Publisher publishes one event and returns when it is acknowledged, has failed, or ctx
+// has ended. An error with a method Refused() bool that says true means that trying
+// again is in vain. It is called from many goroutines.
+type Publisher interface {
+	Publish(ctx context.Context, event models.QueuedEvent) error
+	// Topic is the topic of a kind of resource, as the label of metrics.
+	Topic(kind models.Kind) string
+}
+
+// Observer counts what a relay does. It is called from one goroutine.
+type Observer interface {
+	// PublishDone counts an attempt: "ok", "retry" or "refused".
+	PublishDone(topic, result string, elapsed time.Duration)
+	// EventSetAside counts an event that was given up.
+	EventSetAside(topic string)
+}
+
+// Options tune a [Relay]. A zero field means its default.
+type Options struct {
+	// Lease is how long a claim holds, and so how long the events of a relay that
+	// died wait for another one; default 10s. No publish outlives it.
+	Lease time.Duration
+	// Drain is how long a relay that is stopped waits for its publishes; default 5s.
+	Drain time.Duration
+	// FirstRetry and LastRetry bound the pause after a failed publish, which doubles;
+	// default 0.5s and 5s.
+	FirstRetry, LastRetry time.Duration
+}
+
+const (
+	// poll is how late an event of another replica, whose nudge does not reach us, is seen.
+	poll = 200 * time.Millisecond
+	// patience is how long a pass waits for its publishes. What takes longer goes on
+	// in the background, and the next pass begins.
+	patience = 50 * time.Millisecond
+	// batch bounds a claim, maxInFlight what is claimed and not yet settled.
+	batch       = 500
+	maxInFlight = 1000
+	// probe is how many failures in a row, without one success, mean that Pub/Sub is
+	// away, and how many events are then tried at a time: enough to see it come back,
+	// and little work for the database however long the backlog.
+	probe = 16
+	// storeTimeout bounds a claim, and all the writes of a pass together: a stop must
+	// not wait for a database that hangs.
+	storeTimeout = 5 * time.Second
+	// lastPause bounds the growing pause between passes that fail.
+	lastPause = 2 * time.Second
+)
+
+// Relay publishes the events of the outbox. [Relay.Nudge] is safe for concurrent use;
+// Run and RunOnce are called by one goroutine.
+type Relay struct {
+	store     Store
+	publisher Publisher
+	observer  Observer
+	log       *slog.Logger
+	options   Options
+	nudged    chan struct{}
+
+	// The rest belongs to the goroutine of Run.
+
+	finished chan outcome // from the publishes; has room for all, so none ever waits
+	inFlight int          // claimed and not settled
+	pending  []outcome    // finished and not settled
+	failures int          // in a row
+	report   *report
+}
+
+// New returns a Relay that does nothing yet.
+func New(store Store, publisher Publisher, observer Observer, log *slog.Logger, o Options) *Relay {
+	setDefault(&o.Lease, 10*time.Second)
+	setDefault(&o.Drain, 5*time.Second)
+	setDefault(&o.FirstRetry, 500*time.Millisecond)
+	setDefault(&o.LastRetry, 5*time.Second)
+	return &Relay{
+		store: store, publisher: publisher, observer: observer, log: log, options: o,
+		nudged:   make(chan struct{}, 1),
+		finished: make(chan outcome, maxInFlight),
+		report:   &report{log: log},
+	}
+}
+
+func setDefault(d *time.Duration, otherwise time.Duration) {
+	if *d == 0 {
+		*d = otherwise
+	}
+}
+
+// Nudge tells the relay that an event has been committed. It never blocks; of many
+// nudges one counts.
+func (r *Relay) Nudge() {
+	select {
+	case r.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// Result is what a pass did. Events that were published in the background count in the
+// pass that settles them.
+type Result struct {
+	Claimed, Published, Failed, SetAside int
+	// More says that there may be more to claim at once: the claim was full, or a
+	// change was published, which makes way for its successor.
+	More bool
+}
+
+// Run relays until ctx ends, then waits for the publishes on their way, at most
+// Options.Drain, and gives back what is left. It returns nil: what fails is logged
+// when it begins to fail and when it works again, and tried on.
+func (r *Relay) Run(ctx context.Context) error {
+	publishing, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	pause := poll
+	for ctx.Err() == nil {
+		result, err := r.pass(ctx, publishing)
+		if ctx.Err() != nil {
+			break
+		}
+		r.report.store(ctx, err)
+		switch {
+		case err != nil:
+			pause = min(2*pause, lastPause)
+			r.rest(ctx, pause, false)
+		case r.failures >= probe:
+			r.rest(ctx, poll, false)
+		case !result.More:
+			r.rest(ctx, poll, true)
+		}
+		if err == nil {
+			pause = poll
+		}
+	}
+	r.drain(publishing, abort)
+	return nil
+}
+
+// rest waits; an alert one only until there is something to do.
+func (r *Relay) rest(ctx context.Context, d time.Duration, alert bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	nudged, finished := r.nudged, r.finished
+	if !alert {
+		nudged, finished = nil, nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-nudged:
+	case o := <-finished:
+		r.collect(ctx, o)
+	}
+}
+
+// RunOnce makes one pass: it claims a batch, publishes it, waits a moment for the
+// outcomes and settles those. It ends its publishes with ctx.
+func (r *Relay) RunOnce(ctx context.Context) (Result, error) { return r.pass(ctx, ctx) }
+
+func (r *Relay) pass(ctx, publishing context.Context) (Result, error) {
+	claimed, full, err := r.claim(ctx, publishing)
+	r.gather(ctx, claimed)
+	result, settleErr := r.settle(ctx)
+	result.Claimed = claimed
+	result.More = result.More || full
+	return result, errors.Join(err, settleErr)
+}
+
+// claim takes a batch and starts to publish it. It reports whether there may be more.
+func (r *Relay) claim(ctx, publishing context.Context) (n int, full bool, err error) {
+	limit := min(batch, maxInFlight-r.inFlight)
+	if r.failures >= probe {
+		limit = min(limit, probe)
+	}
+	if limit == 0 {
+		return 0, false, nil
+	}
+	end := time.Now().Add(r.options.Lease) // before the database begins to count
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	events, err := r.store.ClaimEvents(ctx, uuid.NewString(), r.options.Lease, limit)
+	for _, event := range events {
+		r.inFlight++
+		go r.publish(publishing, event, end)
+	}
+	return len(events), len(events) == limit, err
+}
+
+// publish makes one attempt and hands in its outcome.
+func (r *Relay) publish(ctx context.Context, event models.QueuedEvent, end time.Time) {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	start := time.Now()
+	err := r.publisher.Publish(ctx, event)
+	r.finished <- outcome{event: event, err: err, elapsed: time.Since(start)}
+}
+
+// gather collects outcomes until n have come or patience ends, and what else is there.
+func (r *Relay) gather(ctx context.Context, n int) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for ; n > 0 || len(r.finished) > 0; n-- {
+		select {
+		case o := <-r.finished:
+			r.collect(ctx, o)
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// drain waits for the publishes on their way and settles all, once ctx has ended. What
+// is not published by then is given back to be claimed at once by another relay.
+func (r *Relay) drain(ctx context.Context, abort context.CancelFunc) {
+	timer := time.AfterFunc(r.options.Drain, abort)
+	defer timer.Stop()
+	for len(r.pending) < r.inFlight {
+		r.collect(ctx, <-r.finished)
+	}
+	_, err := r.settle(context.WithoutCancel(ctx))
+	r.report.store(ctx, err)
+}
