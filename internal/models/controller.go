@@ -54,11 +54,12 @@ func NoSuchGeneration(generation int64) Fault {
 func NormalizeReport(r v1.StatusReport) v1.StatusReport {
 	r.ControllerName = SanitizeText(r.ControllerName)
 	r.Metadata = v1.Object(SanitizeJSON(r.Metadata))
-	r.Conditions = lastOfEachType(r.Conditions)
+	r.Conditions = slices.Clone(r.Conditions)
 	for i := range r.Conditions {
 		c := &r.Conditions[i]
 		c.Type, c.Reason, c.Message = SanitizeText(c.Type), SanitizeText(c.Reason), SanitizeText(c.Message)
 	}
+	r.Conditions = lastOfEachType(r.Conditions)
 	if r.LastError != nil {
 		e := *r.LastError
 		e.ErrorType, e.ErrorCode, e.Message = SanitizeText(e.ErrorType), SanitizeText(e.ErrorCode), SanitizeText(e.Message)
@@ -71,13 +72,15 @@ func NormalizeReport(r v1.StatusReport) v1.StatusReport {
 // lastOfEachType returns a new slice.
 func lastOfEachType(conditions []v1.ReportedCondition) []v1.ReportedCondition {
 	kept := make([]v1.ReportedCondition, 0, len(conditions))
+	place := make(map[string]int, len(conditions))
 	for _, c := range conditions {
-		at := slices.IndexFunc(kept, func(k v1.ReportedCondition) bool { return k.Type == c.Type })
-		if at < 0 {
-			kept = append(kept, c)
-		} else {
+		at, seen := place[c.Type]
+		if seen {
 			kept[at] = c
+			continue
 		}
+		place[c.Type] = len(kept)
+		kept = append(kept, c)
 	}
 	return kept
 }
