@@ -43,13 +43,14 @@ func (f fields) flag(name string) bool {
 	return on
 }
 
-// time returns nil for what is not a time by RFC 3339.
+// time returns nil for what is not a time by RFC 3339. An offset can push the first and
+// the last year out of what can be written again, so the year is judged in UTC.
 func (f fields) time(name string) *time.Time {
 	t, err := time.Parse(time.RFC3339, f.text(name))
+	t = t.UTC()
 	if err != nil || t.Year() < 0 || t.Year() > 9999 {
 		return nil
 	}
-	t = t.UTC()
 	return &t
 }
 
