@@ -1,6 +1,7 @@
 package v1_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -35,7 +36,8 @@ var reportRows = []struct {
 	},
 	{
 		"nulls count as absent",
-		`{"controller_name":null,"observed_generation":null,"conditions":null,"metadata":null,"last_error":null}`, v1.StatusReport{},
+		`{"controller_name":null,"observed_generation":null,"conditions":null,"metadata":null,"last_error":null}`,
+		v1.StatusReport{},
 	},
 	{
 		"nulls further down",
@@ -127,7 +129,7 @@ func FuzzDecodeStatusReport(f *testing.F) {
 			t.Fatalf("%q was written as %q: %v", text, once, err)
 		}
 		twice, err := json.Marshal(second)
-		if err != nil || string(once) != string(twice) {
+		if err != nil || !bytes.Equal(once, twice) {
 			t.Fatalf("%q\nwas written as\n%s\nand then as\n%s (%v)", text, once, twice, err)
 		}
 		if first.ObservedGeneration != second.ObservedGeneration || len(first.Conditions) != len(second.Conditions) || (first.LastError == nil) != (second.LastError == nil) {

@@ -18,12 +18,30 @@ import (
 
 // wireTypes are all structs that travel.
 var wireTypes = []any{
-	v1.Cluster{}, v1.CreateCluster{}, v1.UpdateCluster{}, v1.ClusterList{}, v1.Deletion{}, v1.Reconciliation{},
-	v1.Status{}, v1.Condition{}, v1.ClusterStatus{},
-	v1.StatusReport{}, v1.ReportedCondition{}, v1.ReportError{}, v1.ControllerStatus{}, v1.ReportResult{},
-	v1.Event{}, v1.EventMetadata{},
-	v1.ErrorBody{}, v1.ErrorDetails{}, v1.FieldError{}, v1.Problem{},
-	v1.Info{}, v1.Health{}, v1.Component{}, v1.Probe{},
+	v1.Cluster{},
+	v1.CreateCluster{},
+	v1.UpdateCluster{},
+	v1.ClusterList{},
+	v1.Deletion{},
+	v1.Reconciliation{},
+	v1.Status{},
+	v1.Condition{},
+	v1.ClusterStatus{},
+	v1.StatusReport{},
+	v1.ReportedCondition{},
+	v1.ReportError{},
+	v1.ControllerStatus{},
+	v1.ReportResult{},
+	v1.Event{},
+	v1.EventMetadata{},
+	v1.ErrorBody{},
+	v1.ErrorDetails{},
+	v1.FieldError{},
+	v1.Problem{},
+	v1.Info{},
+	v1.Health{},
+	v1.Component{},
+	v1.Probe{},
 }
 
 // TestFieldNames holds every field, its type and whether it may be missing against
@@ -33,8 +51,7 @@ func TestFieldNames(t *testing.T) {
 	var lines []string
 	for _, value := range wireTypes {
 		kind := reflect.TypeOf(value)
-		for i := range kind.NumField() {
-			field := kind.Field(i)
+		for field := range kind.Fields() {
 			lines = append(lines, fmt.Sprintf("%s %s %s", kind.Name(), field.Tag.Get("json"), field.Type))
 		}
 	}

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -94,7 +95,7 @@ func TestNormalizeReport(t *testing.T) {
 	if diff := cmp.Diff(got, NormalizeReport(got)); diff != "" {
 		t.Errorf("normalized again, -before +after:\n%s", diff)
 	}
-	if after, err := json.Marshal(given); err != nil || string(after) != string(before) {
+	if after, err := json.Marshal(given); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("the argument was changed: %s, %v", after, err)
 	}
 	if got := NormalizeReport(decoded(t, `{"controller_name":"dns"}`)); got.LastError != nil || len(got.Conditions) != 0 || !got.Metadata.IsEmpty() {

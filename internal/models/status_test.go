@@ -327,7 +327,7 @@ func TestAggregateMessagesAreBounded(t *testing.T) {
 		finishedToo string
 	}{
 		{"names as people give them", "platform-controller-%04d", 700, ""},
-		{"the longest names", strings.Repeat("長", 251) + "%04d", 1200, "長…"},
+		{"the longest names", strings.Repeat("\u9577", 251) + "%04d", 1200, "\u9577…"},
 	} {
 		for _, errorType := range []string{"", v1.ErrorTransient, v1.ErrorFatal} {
 			t.Run(row.why+" "+errorType, func(t *testing.T) {
