@@ -37,7 +37,7 @@ var selectorRows = []struct {
 	{"a prefix", "example.com/env=prod", []Requirement{in("example.com/env", "prod")}},
 	{"white space around everything", " a = b , ! c ,d  in ( e ) ", []Requirement{in("a", "b"), {"c", OpDoesNotExist, nil}, in("d", "e")}},
 	{"commas part terms outside of sets only", "a in (b,c),d", []Requirement{in("a", "b", "c"), {"d", OpExists, nil}}},
-	{"a key named in", "in in (notin)", []Requirement{in("in", "notin")}},
+	{"a key named in", "notin in (in)", []Requirement{in("notin", "in")}},
 
 	{"nothing", "", nil},
 	{"an empty term", "a,,b", nil},
