@@ -1,0 +1,159 @@
+package handlers
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// The examples of the document tell one story: a cluster on gcp that is Ready at its
+// first generation.
+const (
+	exampleID      = "01936b5e-8c4a-7c3e-9d5f-2b8f0a6c1e47"
+	exampleEventID = "01936b5e-8c4b-7f10-8a2d-6f0d1c9b3a52"
+	exampleRequest = "01936b5e-8c49-7d22-b1a4-93c5e7f80d16"
+)
+
+func exampleTime() time.Time { return time.Date(2025, 6, 2, 9, 30, 0, 123456000, time.UTC) }
+
+func exampleSpec() v1.Object {
+	return v1.Object(`{"platform":{"type":"gcp","gcp":{"region":"europe-west4"}},"release":{"version":"4.19.2"}}`)
+}
+
+func exampleCreate() v1.CreateCluster {
+	return v1.CreateCluster{
+		Name: "orders", TargetProjectID: "orders-prod", Description: "The order service",
+		Labels: map[string]string{"env": "prod"}, Spec: exampleSpec(),
+	}
+}
+
+func exampleUpdate() any {
+	return map[string]any{"spec": exampleSpec(), "generation": 1}
+}
+
+func exampleCluster() v1.Cluster {
+	in := exampleCreate()
+	return v1.Cluster{
+		ID: exampleID, Name: in.Name, TargetProjectID: in.TargetProjectID, Description: in.Description,
+		CreatedBy: "ada@example.com", Generation: 1, ResourceVersion: "7", Labels: in.Labels, Spec: in.Spec,
+		Status: exampleReady(), CreatedAt: exampleTime(), UpdatedAt: exampleTime(),
+	}
+}
+
+func exampleReady() v1.Status {
+	at := exampleTime().Add(8 * time.Second)
+	condition := func(name string, status v1.ConditionStatus, reason, message string) v1.Condition {
+		return v1.Condition{Type: name, Status: status, Reason: reason, Message: message, LastTransitionTime: at, ObservedGeneration: 1}
+	}
+	const message = "2 of 2 controllers ready"
+	return v1.Status{
+		ObservedGeneration: 1, Phase: v1.PhaseReady, Reason: "AllControllersReady", Message: message, LastUpdateTime: at,
+		Conditions: []v1.Condition{
+			condition(v1.ConditionReady, v1.ConditionTrue, "AllControllersReady", message),
+			condition(v1.ConditionAvailable, v1.ConditionTrue, "AllControllersAvailable", message),
+			condition(v1.ConditionProgressing, v1.ConditionFalse, "AllControllersReady", message),
+			condition(v1.ConditionDegraded, v1.ConditionFalse, "AsExpected", "no controller has an error"),
+		},
+	}
+}
+
+func exampleList() v1.ClusterList {
+	return v1.ClusterList{Clusters: []v1.Cluster{exampleCluster()}, Total: 1, Limit: 50}
+}
+
+func exampleDeletion() v1.Deletion {
+	return v1.Deletion{ClusterID: exampleID, Message: "the cluster is deleted", Generation: 2, DeletionTimestamp: exampleTime()}
+}
+
+func exampleReconciliation() v1.Reconciliation {
+	return v1.Reconciliation{ClusterID: exampleID, Message: "the controllers are being woken", EventID: exampleEventID}
+}
+
+func exampleReport() v1.StatusReport {
+	at := exampleTime()
+	return v1.StatusReport{
+		ControllerName: "dns", ObservedGeneration: 1, Metadata: v1.Object(`{"zone":"orders.example.com"}`),
+		Conditions: []v1.ReportedCondition{{
+			Type: v1.ConditionAvailable, Status: v1.ConditionFalse, Reason: "ZonePending", Message: "the zone is being made", LastTransitionTime: &at,
+		}},
+		LastError: &v1.ReportError{
+			ErrorType: v1.ErrorTransient, ErrorCode: "QUOTA", Message: "too many zones", Details: json.RawMessage(`{"limit":10}`),
+			RetryAfter: json.RawMessage(`"30s"`), Timestamp: &at,
+		},
+	}
+}
+
+func exampleReportResult() v1.ReportResult {
+	return v1.ReportResult{
+		Message: "the report is stored", ClusterID: exampleID, ControllerName: "dns", ObservedGeneration: 1, Applied: true,
+	}
+}
+
+func exampleStatus() v1.ClusterStatus {
+	r := exampleReport()
+	return v1.ClusterStatus{
+		ClusterID: exampleID, Generation: 1, Status: exampleReady(),
+		ControllerStatus: []v1.ControllerStatus{{
+			ClusterID: exampleID, ControllerName: r.ControllerName, ObservedGeneration: 1, Conditions: r.Conditions,
+			Metadata: r.Metadata, LastUpdated: exampleTime(),
+		}},
+	}
+}
+
+func exampleInfo() v1.Info {
+	return v1.Info{
+		Service: v1.Source, Version: "1.4.0", GitCommit: "9fceb02", BuildTime: "2025-06-02T08:00:00Z",
+		APIVersion: "v1", Environment: "production",
+	}
+}
+
+func exampleHealth(status string) v1.Health {
+	h := v1.Health{Status: status, Timestamp: exampleTime(), Components: map[string]v1.Component{
+		"database": {Status: v1.Healthy}, "pubsub": {Status: v1.Healthy},
+	}}
+	if status == v1.Unhealthy {
+		h.Components["database"] = v1.Component{Status: v1.Unhealthy, Message: "no answer"}
+	}
+	return h
+}
+
+// sentences are what the examples of errors say.
+var sentences = map[v1.Code]v1.ErrorDetails{ //nolint:gochecknoglobals // a constant table
+	v1.CodeInvalidJSON:          {Field: "body", Value: nil, Errors: []v1.FieldError{{Field: "body", Reason: "is not valid JSON (at byte 17)"}}},
+	v1.CodeInvalidField:         fault("name", "is required", nil),
+	v1.CodeInvalidID:            fault("id", "must be a UUID", "orders"),
+	v1.CodeInvalidQuery:         fault("limit", "must be a whole number between 1 and 100", "1000"),
+	v1.CodeAmbiguousIdentity:    fault("X-User-Email", "is ambiguous", nil),
+	v1.CodeClusterNameExists:    fault("name", "is the name of another of your clusters", nil),
+	v1.CodeUnsupportedMediaType: fault("Content-Type", "must be application/json", "text/plain"),
+}
+
+func fault(field, reason string, value any) v1.ErrorDetails {
+	return v1.ErrorDetails{Field: field, Value: value, Errors: []v1.FieldError{{Field: field, Reason: reason, Value: value}}}
+}
+
+func sentence(code v1.Code) (string, *v1.ErrorDetails) {
+	if d, ok := sentences[code]; ok {
+		return d.Errors[0].Field + " " + d.Errors[0].Reason, &d
+	}
+	return "a sentence that says what is wrong", nil
+}
+
+func exampleError(code v1.Code) v1.ErrorBody {
+	text, details := sentence(code)
+	return v1.ErrorBody{Error: text, Message: text, Code: code, Details: details, RequestID: exampleRequest}
+}
+
+func exampleProblem(code v1.Code) v1.Problem {
+	text, details := sentence(code)
+	p := v1.Problem{
+		Type: "about:blank", Title: http.StatusText(code.HTTPStatus()), Status: code.HTTPStatus(), Detail: text,
+		Code: code, RequestID: exampleRequest,
+	}
+	if details != nil {
+		p.Errors = details.Errors
+	}
+	return p
+}

@@ -1,0 +1,119 @@
+package handlers
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/api/types"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// mediaJSON is the only media type of requests.
+const mediaJSON = "application/json"
+
+// Resource is the part of a request that names a cluster.
+type Resource struct {
+	ID string `path:"id"`
+}
+
+// clusterID returns the id in its canonical form: lower case, with dashes. The braces,
+// the prefix and the missing dashes that Go's parser takes are INVALID_ID.
+func (r Resource) clusterID() (string, error) {
+	id := strings.ToLower(r.ID)
+	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id {
+		return "", models.Invalid(v1.CodeInvalidID, models.Fault{Field: "id", Reason: "must be a UUID", Value: r.ID})
+	}
+	return id, nil
+}
+
+// Plain is the part of a request without parameters: any is a fault.
+type Plain struct{}
+
+// Resolve implements huma's Resolver.
+func (*Plain) Resolve(ctx huma.Context) []error {
+	u := ctx.URL()
+	return invalid(v1.CodeInvalidQuery, types.ParseNoQuery(u.RawQuery))
+}
+
+// Payload is the body of a request, read whole and not yet decoded.
+type Payload struct{ text []byte }
+
+// Resolve implements huma's Resolver. It reads the body itself rather than have huma do
+// it, which would replace the server's read timeout by one of its own.
+func (b *Payload) Resolve(ctx huma.Context) []error {
+	if err := checkMedia(ctx); err != nil {
+		return []error{err}
+	}
+	var buffer bytes.Buffer
+	_, err := buffer.ReadFrom(ctx.BodyReader())
+	b.text = buffer.Bytes()
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return []error{models.Errorf(v1.CodeBodyTooLarge, "the body is larger than %d bytes", tooLarge.Limit)}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return []error{models.Errorf(v1.CodeInvalidJSON, "the body did not arrive whole")}
+	}
+	return nil
+}
+
+// checkMedia takes a body that names no media type for JSON (RFC 9110, section 8.3).
+func checkMedia(ctx huma.Context) error {
+	given := ctx.Header("Content-Type")
+	media := given
+	if given != mediaJSON && given != "" {
+		media, _, _ = mime.ParseMediaType(given)
+	}
+	if media != mediaJSON && given != "" {
+		return unsupported("Content-Type", given, mediaJSON)
+	}
+	if coding := ctx.Header("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return unsupported("Content-Encoding", coding, "identity")
+	}
+	return nil
+}
+
+func unsupported(header, given, wanted string) error {
+	return models.Invalid(v1.CodeUnsupportedMediaType, models.Fault{
+		Field: header, Reason: "must be " + wanted, Value: given, Allowed: []string{wanted},
+	})
+}
+
+// ifMatch returns the If-Match header, all its lines as one list; "" when it is absent.
+func ifMatch(ctx huma.Context) (string, error) {
+	var lines []string
+	ctx.EachHeader(func(name, value string) {
+		if name == "If-Match" {
+			lines = append(lines, value)
+		}
+	})
+	joined := strings.Join(lines, ", ")
+	if len(lines) > 0 && strings.TrimSpace(joined) == "" {
+		return "", models.Invalid(v1.CodeInvalidField, models.Fault{Field: "If-Match", Reason: "must not be empty"})
+	}
+	return joined, nil
+}
+
+// invalid returns faults of form as an error of the code, in the list that huma's
+// resolvers return; nil when there are none.
+func invalid(code v1.Code, faults []v1.FieldError) []error {
+	if err := models.Invalid(code, asFaults(faults)...); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+func asFaults(errs []v1.FieldError) []models.Fault {
+	faults := make([]models.Fault, len(errs))
+	for i, e := range errs {
+		faults[i] = models.Fault{Field: e.Field, Reason: e.Reason, Value: e.Value}
+	}
+	return faults
+}

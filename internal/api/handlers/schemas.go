@@ -1,0 +1,141 @@
+package handlers
+
+import (
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// Tags returns the groups of calls with what they are for.
+func Tags() []*huma.Tag {
+	return []*huma.Tag{
+		{Name: tagClusters, Description: "Clusters: declare, change, delete, wake"},
+		{Name: tagStatus, Description: "What the controllers make of a cluster"},
+		{Name: tagService, Description: "The service itself"},
+	}
+}
+
+// Alias tells the registry that a v1.Object is a free object, before any schema is made.
+func Alias(r huma.Registry) {
+	r.RegisterTypeAlias(reflect.TypeFor[v1.Object](), reflect.TypeFor[map[string]any]())
+}
+
+// Describe completes a document that every call has been added to: the bodies of
+// requests, and what Go's types do not say of their fields.
+func Describe(d *huma.OpenAPI) {
+	r := d.Components.Schemas
+	cluster := d.Paths[clusterPath]
+	d.Paths[clustersPath].Post.RequestBody = body[v1.CreateCluster](r, exampleCreate())
+	cluster.Put.RequestBody = body[v1.UpdateCluster](r, exampleUpdate())
+	d.Paths[clusterPath+"/status"].Put.RequestBody = body[v1.StatusReport](r, exampleReport())
+	schema[v1.ErrorBody](r)
+	schema[v1.Problem](r)
+	for name, s := range r.Map() {
+		open(s)
+		explain(name, s)
+	}
+	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
+		identify(d.Paths[path])
+	}
+	closed(r, "CreateCluster", "id", "generation")
+	closed(r, "UpdateCluster")
+}
+
+func schema[T any](r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }
+
+func body[T any](r huma.Registry, example any) *huma.RequestBody {
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mediaJSON: {Schema: schema[T](r), Example: example}}}
+}
+
+// open lets a schema have more fields than it names, since answers grow, and takes out
+// the nulls that huma allows for every pointer: an absent field is left out.
+func open(s *huma.Schema) {
+	s.AdditionalProperties = nil
+	for _, p := range s.Properties {
+		p.Nullable = false
+	}
+}
+
+// closed makes a request refuse what it does not know, and lets null stand for absent.
+// Fields of a cluster that only answers have may be sent back.
+func closed(r huma.Registry, name string, more ...string) {
+	s := r.Map()[name]
+	s.AdditionalProperties = false
+	for field, p := range s.Properties {
+		p.Nullable = p.Ref == "" && !slices.Contains(s.Required, field)
+	}
+	for _, field := range append(more, "created_by", "resource_version", "status", "created_at", "updated_at", "deletion_timestamp") {
+		s.Properties[field] = &huma.Schema{ReadOnly: true, Description: "Accepted and ignored: only answers say it"}
+	}
+}
+
+// identify describes the parameter that names a cluster.
+func identify(item *huma.PathItem) {
+	for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete} {
+		if op == nil {
+			continue
+		}
+		for _, p := range op.Parameters {
+			if p.In == "path" {
+				p.Description, p.Schema, p.Example = "The id of the cluster", &huma.Schema{Type: huma.TypeString, Format: "uuid"}, exampleID
+			}
+		}
+	}
+}
+
+// explain adds to the fields of a schema their meaning and their form.
+func explain(name string, s *huma.Schema) {
+	s.Description = meanings[name][""]
+	for field, p := range s.Properties {
+		if p.Ref != "" {
+			s.Properties[field] = &huma.Schema{AllOf: []*huma.Schema{{Ref: p.Ref}}, Description: meanings[name][field]}
+			continue
+		}
+		p.Description = meanings[name][field]
+		if values, ok := enums()[name+"."+field]; ok {
+			p.Enum = values
+		}
+		if format, ok := formats[field]; ok && p.Type == huma.TypeString && p.Format == "" {
+			p.Format = format
+		}
+	}
+}
+
+// formats are the same wherever a field of that name is.
+var formats = map[string]string{ //nolint:gochecknoglobals // a constant table
+	"id": "uuid", "cluster_id": "uuid", "event_id": "uuid", "created_by": "email",
+}
+
+func enums() map[string][]any {
+	var phases, codes []any
+	for _, phase := range v1.Phases() {
+		phases = append(phases, string(phase))
+	}
+	for _, code := range slices.Sorted(maps.Keys(v1.Codes())) {
+		codes = append(codes, string(code))
+	}
+	conditions := []any{string(v1.ConditionTrue), string(v1.ConditionFalse), string(v1.ConditionUnknown)}
+	health := []any{v1.Healthy, v1.Degraded, v1.Unhealthy}
+	return map[string][]any{
+		"Status.phase": phases, "Condition.status": conditions, "ReportedCondition.status": conditions,
+		"ErrorBody.code": codes, "Problem.code": codes, "Health.status": health, "Component.status": health,
+		"Problem.title": titles(),
+	}
+}
+
+func titles() []any {
+	seen := map[string]bool{}
+	for code := range v1.Codes() {
+		seen[http.StatusText(code.HTTPStatus())] = true
+	}
+	var all []any
+	for _, title := range slices.Sorted(maps.Keys(seen)) {
+		all = append(all, title)
+	}
+	return all
+}

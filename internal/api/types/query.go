@@ -1,0 +1,153 @@
+package types
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// ListClusters is the query of GET /clusters; zero values are absent ones.
+type ListClusters struct {
+	Limit         int
+	Offset        int
+	Status        string
+	Platform      string
+	Name          string
+	CreatedBy     string
+	LabelSelector string
+	ExactTotal    bool
+}
+
+// DeleteCluster is the query of DELETE /clusters/{id}.
+type DeleteCluster struct {
+	Force  bool
+	Reason string
+}
+
+// ParseListClusters reads a raw query. A parameter that is unknown, empty, given twice or
+// not of its form is a fault; the others are returned.
+func ParseListClusters(raw string) (ListClusters, []v1.FieldError) {
+	var q ListClusters
+	faults := parseQuery(raw, setters{
+		"limit":          number(&q.Limit, 1, 100, "must be a whole number between 1 and 100"),
+		"offset":         number(&q.Offset, 0, 1<<31-1, "must be a whole number and not negative"),
+		"status":         text(&q.Status),
+		"platform":       text(&q.Platform),
+		"name":           text(&q.Name),
+		"created_by":     text(&q.CreatedBy),
+		"label_selector": text(&q.LabelSelector),
+		"total":          exact(&q.ExactTotal),
+	})
+	return q, faults
+}
+
+// ParseDeleteCluster reads a raw query, as ParseListClusters does.
+func ParseDeleteCluster(raw string) (DeleteCluster, []v1.FieldError) {
+	var q DeleteCluster
+	return q, parseQuery(raw, setters{"force": flag(&q.Force), "reason": reason(&q.Reason)})
+}
+
+// ParseNoQuery reads the query of a call that has no parameters.
+func ParseNoQuery(raw string) []v1.FieldError {
+	if raw == "" {
+		return nil
+	}
+	return parseQuery(raw, nil)
+}
+
+// setters take the value of a parameter, and return what is wrong with it or "".
+type setters map[string]func(value string) string
+
+func parseQuery(raw string, known setters) []v1.FieldError {
+	given, err := url.ParseQuery(raw)
+	if err != nil {
+		return []v1.FieldError{{Field: "query", Reason: "holds an escape or a separator that is not allowed"}}
+	}
+	var faults []v1.FieldError
+	for _, name := range sortedNames(given) {
+		values := given[name]
+		fault := v1.FieldError{Field: name, Reason: judge(known[name], values)}
+		if fault.Reason == "" {
+			continue
+		}
+		if len(values) == 1 && values[0] != "" {
+			fault.Value = values[0]
+		}
+		faults = append(faults, fault)
+	}
+	return faults
+}
+
+func judge(set func(string) string, values []string) string {
+	switch {
+	case set == nil:
+		return "is not a parameter of this call"
+	case len(values) > 1:
+		return "is given more than once"
+	case values[0] == "":
+		return "must not be empty"
+	}
+	return set(values[0])
+}
+
+func sortedNames(given url.Values) []string {
+	names := make([]string, 0, len(given))
+	for name := range given {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func text(to *string) func(string) string {
+	return func(value string) string {
+		*to = value
+		return ""
+	}
+}
+
+func number(to *int, least, most int, otherwise string) func(string) string {
+	return func(value string) string {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < least || n > most {
+			return otherwise
+		}
+		*to = n
+		return ""
+	}
+}
+
+func flag(to *bool) func(string) string {
+	return func(value string) string {
+		*to = value == "true"
+		if value != "true" && value != "false" {
+			return "must be true or false"
+		}
+		return ""
+	}
+}
+
+func exact(to *bool) func(string) string {
+	return func(value string) string {
+		*to = value == "exact"
+		if !*to {
+			return `must be "exact"`
+		}
+		return ""
+	}
+}
+
+// maxReason is the longest reason for a deletion, in bytes.
+const maxReason = 1024
+
+func reason(to *string) func(string) string {
+	return func(value string) string {
+		*to = value
+		if len(value) > maxReason {
+			return "must be at most 1024 bytes"
+		}
+		return ""
+	}
+}
