@@ -1,0 +1,91 @@
+package database
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Translate lets the tests hold the table of errors.
+func Translate(err error) error { return translate("test", err) }
+
+// NewestVersion is the version of the schema that this binary wants.
+func NewestVersion() int64 { return newestVersion() }
+
+// WithoutStoreCondition returns the same database with a broken statement: it stores a
+// calculated status even if facts have come in since its snapshot. The tests of the
+// conditional store must notice.
+func (db *DB) WithoutStoreCondition() *DB {
+	const condition = "AND c.resource_version = v.version"
+	if !strings.Contains(db.storeStatus, condition) {
+		panic("database: the condition of the conditional store is not where the mutant expects it")
+	}
+	return &DB{pool: db.pool, timeout: db.timeout, storeStatus: strings.Replace(db.storeStatus, condition, "", 1)}
+}
+
+// Statement is a statement as it went to the server.
+type Statement struct {
+	SQL  string
+	Args []any
+}
+
+// Recorder keeps the statements of the databases that are opened with it, so that their
+// plans can be looked at.
+type Recorder struct {
+	mu   sync.Mutex
+	list []Statement
+}
+
+// OpenRecorded is Open with a recorder.
+func OpenRecorded(ctx context.Context, o Options, r *Recorder) (*DB, error) {
+	cfg, err := poolConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ConnConfig.Tracer = r
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{pool: pool, timeout: statementTimeout(o) + grace, storeStatus: storeStatuses}, nil
+}
+
+// Take returns what was recorded since the last call.
+func (r *Recorder) Take() []Statement {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.list
+	r.list = nil
+	return list
+}
+
+func (r *Recorder) add(sql string, args []any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, Statement{sql, args})
+}
+
+// TraceQueryStart implements [pgx.QueryTracer].
+func (r *Recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	r.add(data.SQL, data.Args)
+	return ctx
+}
+
+// TraceQueryEnd implements [pgx.QueryTracer].
+func (*Recorder) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TraceBatchStart implements [pgx.BatchTracer].
+func (*Recorder) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+// TraceBatchQuery implements [pgx.BatchTracer].
+func (r *Recorder) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	r.add(data.SQL, data.Args)
+}
+
+// TraceBatchEnd implements [pgx.BatchTracer].
+func (*Recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
