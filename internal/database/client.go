@@ -132,6 +132,8 @@ type PoolStats struct {
 	// Waits counts the acquisitions that found no idle connection; WaitTime is their sum.
 	Waits    int64
 	WaitTime time.Duration
+	// Canceled counts the acquisitions that their caller gave up.
+	Canceled int64
 }
 
 // Stats returns the state of the pool.
@@ -139,6 +141,6 @@ func (db *DB) Stats() PoolStats {
 	s := db.pool.Stat()
 	return PoolStats{
 		Max: s.MaxConns(), Total: s.TotalConns(), Idle: s.IdleConns(), InUse: s.AcquiredConns(),
-		Waits: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(),
+		Waits: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(), Canceled: s.CanceledAcquireCount(),
 	}
 }

@@ -9,8 +9,11 @@ import (
 // Kind is a kind of resource; each has a topic of its own.
 type Kind string
 
-// KindCluster is the kind of clusters.
-const KindCluster Kind = "cluster"
+// The kinds of resources.
+const (
+	KindCluster  Kind = "cluster"
+	KindNodePool Kind = "nodepool"
+)
 
 // QueuedEvent is an event as it waits in the outbox, with all that its message carries.
 type QueuedEvent struct {

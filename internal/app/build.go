@@ -1,0 +1,236 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/api"
+	"github.com/cls-backend/cls-backend/internal/config"
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/outbox"
+	"github.com/cls-backend/cls-backend/internal/pubsub"
+	"github.com/cls-backend/cls-backend/internal/reconciliation"
+	"github.com/cls-backend/cls-backend/internal/retention"
+	"github.com/cls-backend/cls-backend/internal/service"
+	"github.com/cls-backend/cls-backend/internal/telemetry"
+)
+
+// NewLogger returns the logger that the settings ask for.
+func NewLogger(w io.Writer, cfg config.Config) (*slog.Logger, error) {
+	return telemetry.NewLogger(w, cfg.Log.Level, cfg.Log.Format)
+}
+
+// parts is everything that runs.
+type parts struct {
+	cfg     config.Config
+	options Options
+	log     *slog.Logger
+
+	db            *database.DB
+	pubsub        *pubsub.Service
+	relay         *outbox.Relay
+	scheduler     *reconciliation.Scheduler // nil when it is switched off
+	cleaners      []*retention.Cleaner
+	clusters      *service.Clusters
+	metrics       *telemetry.Metrics
+	tracer        trace.TracerProvider
+	apiServer     *server
+	metricsServer *server
+	stopTracing   func(context.Context) error
+
+	up       atomic.Bool // the schema is in place
+	draining atomic.Bool
+}
+
+// build makes every part and takes the ports. Nothing runs yet, and nothing is waited for.
+func build(ctx context.Context, cfg config.Config, o Options) (*parts, error) {
+	p := &parts{cfg: cfg, options: o, log: o.Log, metrics: telemetry.NewMetrics()}
+	p.metrics.SetBuild(o.Build.Version, o.Build.Commit)
+	for _, step := range []func(context.Context) error{p.buildStores, p.buildLoops, p.buildServers} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, p.close(ctx))
+		}
+	}
+	return p, nil
+}
+
+func (p *parts) buildStores(ctx context.Context) error {
+	t := p.cfg.Tracing
+	tracer, stop, err := telemetry.StartTracing(ctx, telemetry.TracingOptions{
+		URL: t.URL(), Headers: t.Headers, Service: t.ServiceName, Version: p.options.Build.Version, Sampler: t.Sampler, Ratio: t.SamplerArg,
+	}, p.log)
+	if err != nil {
+		return fmt.Errorf("tracing: %w", err)
+	}
+	p.tracer, p.stopTracing = tracer, stop
+	d := p.cfg.Database
+	p.db, err = database.Open(ctx, database.Options{
+		URL: string(d.URL), MaxOpenConns: d.MaxOpenConns, MinIdleConns: d.MinIdleConns,
+		ConnMaxLifetime: d.ConnMaxLifetime, ConnMaxIdleTime: d.ConnMaxIdleTime, StatementTimeout: d.StatementTimeout,
+		Log: p.log, Tracer: p.tracerIfOn(),
+	})
+	if err != nil {
+		return err
+	}
+	p.metrics.RegisterPool(func() telemetry.PoolStats { return telemetry.PoolStats(p.db.Stats()) })
+	p.metrics.RegisterBacklog(func(ctx context.Context) (telemetry.Backlog, error) {
+		b, err := p.db.Backlog(ctx)
+		return telemetry.Backlog{
+			OutboxUnpublished: b.Unpublished, OutboxSetAside: b.SetAside, OutboxOldest: b.OldestAge,
+			ClustersByPhase: b.ClustersByPhase, DirtyRows: b.DirtyRows,
+		}, err
+	})
+	ps := p.cfg.PubSub
+	p.pubsub, err = pubsub.Open(ctx, pubsub.Options{
+		ProjectID: ps.ProjectID, EmulatorHost: ps.EmulatorHost, PublishTimeout: ps.PublishTimeout, Log: p.log, Tracer: p.tracerIfOn(),
+		Topics: map[models.Kind]string{models.KindCluster: ps.ClusterEventsTopic, models.KindNodePool: ps.NodePoolEventsTopic},
+	})
+	return err
+}
+
+// tracerIfOn returns nil when spans go nowhere, so that nobody makes them.
+func (p *parts) tracerIfOn() trace.TracerProvider {
+	if p.cfg.Tracing.URL() == "" {
+		return nil
+	}
+	return p.tracer
+}
+
+func (p *parts) buildLoops(context.Context) error {
+	p.relay = outbox.New(p.db, p.pubsub, p.metrics, p.log, outbox.Options{})
+	p.clusters = service.NewClusters(p.db, settings(p.cfg), p.relay.Nudge, p.metrics)
+	if r := p.cfg.Reconciliation; r.Enabled {
+		p.scheduler = reconciliation.NewScheduler(p.clusters, r.CheckInterval, p.metrics, p.log)
+	}
+	p.cleaners = []*retention.Cleaner{
+		retention.NewCleaner("published events", p.db.PurgePublished, p.cfg.Retention.Outbox, p.log),
+		retention.NewCleaner("tombstones", p.db.PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
+	}
+	return nil
+}
+
+// settings turns configuration into the rules of the installation.
+func settings(cfg config.Config) service.Settings {
+	r := cfg.Reconciliation
+	s := service.Settings{
+		Rules: models.ClusterRules{
+			Secrets:  models.NewSecrets(cfg.Spec.RedactedFields),
+			Defaults: models.Defaults{ReleaseVersion: cfg.Spec.DefaultClusterVersion, ChannelGroup: cfg.Spec.DefaultChannelGroup},
+		},
+		Cadence:          models.Cadence{Attention: r.AttentionInterval, Stable: r.StableInterval, AttentionAge: r.AttentionAge},
+		ProgressDeadline: cfg.Status.ProgressDeadline,
+	}
+	if r.ReactiveEnabled {
+		s.Cadence.Debounce = r.ReactiveDebounce
+	}
+	return s
+}
+
+func (p *parts) migrate(ctx context.Context) error {
+	return database.Migrate(ctx, string(p.cfg.Database.URL), p.log)
+}
+
+// janitor runs the cleaners.
+func (p *parts) janitor(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range p.cleaners {
+		group.Go(func() error { return c.Run(ctx) })
+	}
+	return group.Wait()
+}
+
+func isUnavailable(err error) bool { return models.CodeOf(err) == v1.CodeUnavailable }
+
+// close frees what build has made, as far as that went.
+func (p *parts) close(ctx context.Context) error {
+	var errs []error
+	for _, s := range []*server{p.apiServer, p.metricsServer} {
+		if s != nil {
+			_ = s.listener.Close() // Closed already, if it served.
+		}
+	}
+	if p.pubsub != nil {
+		errs = append(errs, p.pubsub.Close())
+	}
+	if p.stopTracing != nil {
+		errs = append(errs, p.stopTracing(ctx))
+	}
+	if p.db != nil {
+		errs = append(errs, closeWithin(ctx, p.db.Close))
+	}
+	return errors.Join(errs...)
+}
+
+// closeWithin gives up on a pool whose connections do not come back.
+func closeWithin(ctx context.Context, closePool func()) error {
+	closed := make(chan struct{})
+	go func() {
+		closePool()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return errors.New("statements were still running")
+	}
+}
+
+func (p *parts) buildServers(ctx context.Context) error {
+	handler, err := api.New(p.apiOptions())
+	if err != nil {
+		return err
+	}
+	s := p.cfg.Server
+	if p.apiServer, err = listen(ctx, s, "PORT", s.Port, handler, p.log); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", p.metrics.Handler())
+	p.metricsServer, err = listen(ctx, s, "METRICS_PORT", s.MetricsPort, mux, p.log)
+	return err
+}
+
+func (p *parts) apiOptions() api.Options {
+	if p.cfg.Auth.Disabled() {
+		p.log.Warn("authentication is disabled: every caller without an identity is an administrator")
+	}
+	b := p.options.Build
+	return api.Options{
+		Clusters: p.clusters,
+		Info: v1.Info{
+			Service: v1.Source, Version: b.Version, GitCommit: b.Commit, BuildTime: b.Time, APIVersion: "v1", Environment: p.cfg.Environment,
+		},
+		Auth:           auth(p.cfg.Auth),
+		CORSOrigins:    p.cfg.CORS.AllowedOrigins,
+		MaxBodyBytes:   p.cfg.Server.MaxBodyBytes,
+		RequestTimeout: p.cfg.Server.WriteTimeout * 9 / 10, // Time left to say that it was too long.
+		Secrets:        models.NewSecrets(p.cfg.Spec.RedactedFields),
+		Health:         p.health,
+		Ready:          p.ready,
+		Log:            p.log,
+		Metrics:        p.metrics,
+		Tracer:         p.tracer,
+	}
+}
+
+func auth(a config.Auth) api.Auth {
+	out := api.Auth{
+		Disabled: a.Disabled(), TrustedProxies: a.TrustedProxies, ProxySecret: string(a.ProxySecret), TrustRoles: a.TrustRoles,
+		ControllerNetworks: a.ControllerNetworks, Admins: a.AdminIdentities,
+	}
+	for _, c := range a.ControllerIdentities {
+		out.Controllers = append(out.Controllers, api.Controller(c))
+	}
+	return out
+}

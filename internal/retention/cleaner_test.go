@@ -1,0 +1,67 @@
+package retention_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cls-backend/cls-backend/internal/retention"
+)
+
+// store is a table of so many rows that are due.
+type store struct {
+	rows, calls int
+	err         error
+}
+
+func (s *store) purge(_ context.Context, _ time.Duration, limit int) (int, error) {
+	s.calls++
+	if s.err != nil {
+		return 0, s.err
+	}
+	n := min(s.rows, limit)
+	s.rows -= n
+	return n, nil
+}
+
+func TestRunOnceRemovesAllInBatches(t *testing.T) {
+	t.Parallel()
+	s := &store{rows: 2500}
+	c := retention.NewCleaner("rows", s.purge, time.Hour, slog.New(slog.DiscardHandler))
+	n, err := c.RunOnce(t.Context())
+	if n != 2500 || err != nil || s.calls != 3 {
+		t.Errorf("removed %d in %d calls, %v; want 2500 in 3", n, s.calls, err)
+	}
+}
+
+// counting counts log records.
+type counting struct {
+	slog.Handler
+	records *int
+}
+
+func (c counting) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c counting) Handle(context.Context, slog.Record) error { *c.records++; return nil }
+
+func TestRunGoesOnAfterAFailureAndLogsItOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		records := 0
+		s := &store{rows: 1, err: errors.New("away")}
+		c := retention.NewCleaner("rows", s.purge, time.Hour, slog.New(counting{slog.DiscardHandler, &records}))
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- c.Run(ctx) }()
+		time.Sleep(3*time.Minute + time.Second) //nolint:forbidigo // a bubble's own time
+		s.err = nil
+		time.Sleep(time.Minute) //nolint:forbidigo // a bubble's own time
+		stop()
+		if err := <-done; err != nil || s.rows != 0 || records != 2 {
+			t.Errorf("%v, %d rows left, %d log records; want none left and two records", err, s.rows, records)
+		}
+	})
+}
