@@ -210,12 +210,12 @@ func (r *Relay) claim(ctx, publishing context.Context) (n int, full bool, err er
 }
 
 // publish makes one attempt and hands in its outcome.
-func (r *Relay) publish(ctx context.Context, event models.QueuedEvent, end time.Time) {
-	ctx, cancel := context.WithDeadline(ctx, end)
+func (r *Relay) publish(publishing context.Context, event models.QueuedEvent, end time.Time) {
+	ctx, cancel := context.WithDeadline(publishing, end)
 	defer cancel()
 	start := time.Now()
 	err := r.publisher.Publish(ctx, event)
-	r.finished <- outcome{event: event, err: err, elapsed: time.Since(start)}
+	r.finished <- outcome{event: event, err: err, elapsed: time.Since(start), cutOff: publishing.Err() != nil}
 }
 
 // gather collects outcomes until n have come or patience ends, and what else is there.

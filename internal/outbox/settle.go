@@ -15,6 +15,7 @@ type outcome struct {
 	event   models.QueuedEvent
 	err     error
 	elapsed time.Duration
+	cutOff  bool // by a stop, so that err says nothing of Pub/Sub
 }
 
 // refusal is an error that knows whether it is for good.
@@ -33,6 +34,7 @@ func (r *Relay) collect(ctx context.Context, o outcome) {
 	r.pending = append(r.pending, o)
 	topic := r.publisher.Topic(o.event.Kind)
 	switch {
+	case o.cutOff && o.err != nil:
 	case o.err == nil:
 		r.failures = 0
 		r.observer.PublishDone(topic, "ok", o.elapsed)
@@ -111,7 +113,7 @@ func (r *Relay) release(ctx context.Context, claim string, failed []outcome, res
 // was after a restart or in another replica, with nothing to remember. An event whose
 // publish a shutdown cut off is free at once.
 func (r *Relay) retryIn(o outcome, now time.Time) time.Duration {
-	if errors.Is(o.err, context.Canceled) {
+	if o.cutOff {
 		return 0
 	}
 	return min(max(now.Sub(o.event.Event.Timestamp), r.options.FirstRetry), r.options.LastRetry)
