@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cls-backend/cls-backend/internal/app"
+	"github.com/cls-backend/cls-backend/internal/config"
+	"github.com/cls-backend/cls-backend/internal/demo"
+	"github.com/cls-backend/cls-backend/internal/dev"
+)
+
+// stopLimit bounds how long the private PostgreSQL may take to end cleanly.
+const stopLimit = 10 * time.Second
+
+func devCommand() *cobra.Command {
+	var (
+		dir   string
+		reset bool
+	)
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything on this machine: PostgreSQL, Pub/Sub, the API and three demo controllers",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if reset {
+				return dev.RemovePostgres(cmd.Context(), dir)
+			}
+			return runDev(cmd.Context(), dir, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", defaultDir(), "folder of the private PostgreSQL")
+	cmd.Flags().BoolVar(&reset, "reset", false, "remove the private PostgreSQL's data and end")
+	return cmd
+}
+
+// defaultDir is a folder that the account which PostgreSQL runs as can reach: as root
+// that is another one, and root's home is closed to it.
+func defaultDir() string {
+	home, err := os.UserHomeDir()
+	if err != nil || os.Geteuid() == 0 {
+		return "/var/lib/cls-backend/dev"
+	}
+	return filepath.Join(home, ".local", "share", "cls-backend", "dev")
+}
+
+// runDev starts what the settings do not name, then the service and the demo
+// controllers, and ends them in reverse. PostgreSQL goes last, so that the drain can
+// use it.
+func runDev(ctx context.Context, dir string, out io.Writer) error {
+	cfg, err := config.Load(append([]string{"LOG_FORMAT=text"}, os.Environ()...)) // For people, unless they say otherwise.
+	if err != nil {
+		return fmt.Errorf("the settings are wrong:\n%w", err)
+	}
+	log, err := app.NewLogger(os.Stderr, cfg)
+	if err != nil {
+		return err
+	}
+	stop, err := provide(ctx, &cfg, dir)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	serving := func(at app.Addresses) {
+		printHelp(out, cfg, at)
+		group.Go(func() error {
+			return demo.Run(ctx, demo.Options{
+				APIURL: "http://" + at.API, ProjectID: cfg.PubSub.ProjectID, PubSubEndpoint: cfg.PubSub.EmulatorHost,
+				Topic: cfg.PubSub.ClusterEventsTopic, Log: log,
+			})
+		})
+	}
+	group.Go(func() error {
+		err := app.Run(ctx, cfg, app.Options{Build: build(), Log: log, Serving: serving})
+		if err == nil {
+			err = errStopped // Ends the demo controllers too.
+		}
+		return err
+	})
+	if err := group.Wait(); !errors.Is(err, errStopped) {
+		return err
+	}
+	return nil
+}
+
+var errStopped = errors.New("stopped")
+
+// provide starts a private PostgreSQL and Pub/Sub where the settings name none, and
+// puts their addresses into the settings. The returned func ends what was started.
+func provide(ctx context.Context, cfg *config.Config, dir string) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for i := len(stops) - 1; i >= 0; i-- {
+			stops[i]()
+		}
+	}
+	if cfg.Server.Host == "" {
+		cfg.Server.Host = "127.0.0.1"
+	}
+	if cfg.Database.URL == "" {
+		pg, err := dev.StartPostgres(ctx, dev.PostgresOptions{Dir: dir, Durable: true})
+		if err != nil {
+			return stop, err
+		}
+		stops = append(stops, func() {
+			ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+			defer cancel()
+			_ = pg.Stop(ctx)
+		})
+		cfg.Database.URL = config.DatabaseURL(pg.URL())
+	}
+	if cfg.PubSub.EmulatorHost == "" {
+		ps, err := startPubSub(ctx)
+		if err != nil {
+			return stop, err
+		}
+		stops = append(stops, ps.Close)
+		cfg.PubSub.EmulatorHost, cfg.PubSub.ProjectID = ps.Addr(), config.EmulatorProject
+	}
+	return stop, nil
+}
+
+// usualPubSub is the port that Google's emulator uses too.
+const usualPubSub = "127.0.0.1:8085"
+
+// startPubSub takes the usual port, or any when that is taken.
+func startPubSub(ctx context.Context) (*dev.PubSub, error) {
+	if ps, err := dev.StartPubSub(ctx, usualPubSub); err == nil {
+		return ps, nil
+	}
+	return dev.StartPubSub(ctx, net.JoinHostPort("127.0.0.1", "0"))
+}
+
+// printHelp says where everything is, and what to try: each line can be pasted as it is.
+func printHelp(out io.Writer, cfg config.Config, at app.Addresses) {
+	fmt.Fprintf(out, `
+CLS Backend is up.
+
+  API       http://%[1]s/api/v1    documentation http://%[1]s/docs
+  Metrics   http://%[2]s/metrics
+  Pub/Sub   export PUBSUB_EMULATOR_HOST=%[3]s GOOGLE_CLOUD_PROJECT=%[4]s
+
+Declare a cluster, and watch it become Ready:
+
+  curl -sS http://%[1]s/api/v1/clusters -H 'X-User-Email: you@example.com' -H 'Content-Type: application/json' -d '{"name":"hello-'$(date +%%s)'","spec":{"platform":{"type":"gcp"}}}'
+
+  curl -sS http://%[1]s/api/v1/clusters -H 'X-User-Email: you@example.com'
+
+Ctrl-C ends everything. The data stay; "make dev-reset" removes them.
+
+`, at.API, at.Metrics, cfg.PubSub.EmulatorHost, cfg.PubSub.ProjectID)
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cls-backend/cls-backend/internal/app"
+	"github.com/cls-backend/cls-backend/internal/config"
+	"github.com/cls-backend/cls-backend/internal/database"
+)
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the service until SIGTERM",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(os.Environ(), config.NeedDatabase, config.NeedPubSub)
+			if err != nil {
+				return fmt.Errorf("the settings are wrong:\n%w", err)
+			}
+			log, err := app.NewLogger(os.Stderr, cfg)
+			if err != nil {
+				return err
+			}
+			return app.Run(cmd.Context(), cfg, app.Options{Build: build(), Log: log})
+		},
+	}
+}
+
+func migrateCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the schema up to this version",
+		Args:  cobra.NoArgs,
+		RunE:  withDatabase(database.Migrate),
+	}
+	root.AddCommand(
+		&cobra.Command{Use: "up", Short: "The same: bring the schema up to this version", Args: cobra.NoArgs, RunE: withDatabase(database.Migrate)},
+		&cobra.Command{Use: "down", Short: "Take back the newest migration", Args: cobra.NoArgs, RunE: withDatabase(database.MigrateDown)},
+		&cobra.Command{Use: "status", Short: "List the migrations and when each was applied", Args: cobra.NoArgs, RunE: migrationStatus},
+	)
+	return root
+}
+
+// withDatabase makes a command of what works on a database's URL.
+func withDatabase(work func(context.Context, string, *slog.Logger) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(os.Environ(), config.NeedDatabase)
+		if err != nil {
+			return fmt.Errorf("the settings are wrong:\n%w", err)
+		}
+		log, err := app.NewLogger(os.Stderr, cfg)
+		if err != nil {
+			return err
+		}
+		return work(cmd.Context(), string(cfg.Database.URL), log)
+	}
+}
+
+func migrationStatus(cmd *cobra.Command, _ []string) error {
+	return withDatabase(func(ctx context.Context, url string, _ *slog.Logger) error {
+		list, err := database.Migrations(ctx, url)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "VERSION\tAPPLIED\tNAME")
+		for _, m := range list {
+			applied := "no"
+			if !m.AppliedAt.IsZero() {
+				applied = m.AppliedAt.UTC().Format(time.RFC3339)
+			}
+			fmt.Fprintf(w, "%d\t%s\t%s\n", m.Version, applied, m.Name)
+		}
+		return w.Flush()
+	})(cmd, nil)
+}
