@@ -6,7 +6,8 @@
 // a transaction with [DB.InTx] and calls the methods of [Tx].
 //
 // Locks are taken in one order, so that nothing deadlocks: the cluster's row, then its
-// reports, then its place in the schedule, then the outbox. Whoever takes an event's number
+// reports, then its place in the schedule, then the outbox, where a statement on several
+// rows goes by the resource's id. Whoever takes an event's number
 // holds the row of the resource, which makes the order of numbers the order of commits.
 //
 // Errors are [models.Error] with the codes that callers can act on (UNAVAILABLE,

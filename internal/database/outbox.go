@@ -108,7 +108,7 @@ func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) er
 		WITH done AS (
 			SELECT o.seq FROM outbox o JOIN unnest($1::bigint[], $2::uuid[]) AS v (seq, id) ON o.seq = v.seq AND o.id = v.id
 			WHERE o.published_at IS NULL
-			ORDER BY o.seq FOR UPDATE OF o
+			ORDER BY o.resource_id, o.seq FOR UPDATE OF o
 		)
 		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL FROM done WHERE o.seq = done.seq`, seqs, ids)
 	return err
@@ -130,7 +130,7 @@ func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models
 			SELECT o.seq, v.error, v.pause, v.refused
 			FROM outbox o JOIN unnest($2::bigint[], $3::text[], $4::interval[], $5::boolean[]) AS v (seq, error, pause, refused) USING (seq)
 			WHERE o.claim = $1 AND o.published_at IS NULL
-			ORDER BY o.seq FOR UPDATE OF o
+			ORDER BY o.resource_id, o.seq FOR UPDATE OF o
 		), released AS (
 			UPDATE outbox o
 			SET claim = NULL, available_at = now() + f.pause, last_error = f.error, attempts = o.attempts + f.refused::int,

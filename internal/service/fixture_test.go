@@ -1,0 +1,162 @@
+package service_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/dbtest"
+	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/service"
+)
+
+var (
+	bob   = models.Actor{Email: "bob@example.com"}
+	admin = models.Actor{Email: "root@example.com", Admin: true}
+)
+
+// world is an installation: its use cases, its database, and a way past both.
+type world struct {
+	*service.Clusters
+	db  *database.DB
+	url string
+	raw *pgxpool.Pool
+}
+
+// newWorld returns an installation, with the settings changed as a test wants them.
+func newWorld(t testing.TB, change ...func(*service.Settings)) world {
+	t.Helper()
+	url := dbtest.New(t)
+	db, err := database.Open(t.Context(), database.Options{URL: url})
+	must(t, err)
+	t.Cleanup(db.Close)
+	raw, err := pgxpool.New(t.Context(), url)
+	must(t, err)
+	t.Cleanup(raw.Close)
+	s := settings()
+	for _, c := range change {
+		c(&s)
+	}
+	return world{service.NewClusters(db, s, func() {}, noObserver{}), db, url, raw}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exec runs a statement past the service and returns how many rows it touched.
+func (w world) exec(t testing.TB, sql string, args ...any) int64 {
+	t.Helper()
+	tag, err := w.raw.Exec(t.Context(), sql, args...)
+	must(t, err)
+	return tag.RowsAffected()
+}
+
+// value reads one value past the service.
+func value[T any](t testing.TB, w world, sql string, args ...any) T {
+	t.Helper()
+	return values[T](t, w, sql, args...)[0]
+}
+
+// values reads a column past the service.
+func values[T any](t testing.TB, w world, sql string, args ...any) []T {
+	t.Helper()
+	rows, err := w.raw.Query(t.Context(), sql, args...)
+	must(t, err)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	must(t, err)
+	return list
+}
+
+// create declares a cluster of alice's.
+func (w world) create(t testing.TB, name string) *models.Cluster {
+	t.Helper()
+	c, err := w.Create(t.Context(), alice, v1.CreateCluster{Name: name, Spec: v1.Object(`{"n":0}`)})
+	must(t, err)
+	return c
+}
+
+// put replaces the spec of a cluster of alice's.
+func (w world) put(t testing.TB, id, spec string) *models.Cluster {
+	t.Helper()
+	c, err := w.Update(t.Context(), alice, id, v1.UpdateCluster{Spec: v1.Object(spec)}, "")
+	must(t, err)
+	return c
+}
+
+// get reads a cluster as alice, and its status.
+func (w world) get(t testing.TB, id string) (*models.Cluster, v1.Status) {
+	t.Helper()
+	c, err := w.Get(t.Context(), alice, id)
+	must(t, err)
+	return c, statusOf(t, c)
+}
+
+// report sends a report that must be taken.
+func (w world) report(t testing.TB, id string, r v1.StatusReport) v1.ReportResult {
+	t.Helper()
+	result, err := w.Report(t.Context(), robot, id, r)
+	must(t, err)
+	return result
+}
+
+// publish does a relay's work: it claims what waits, marks it, and returns it.
+func (w world) publish(t testing.TB) []models.QueuedEvent {
+	t.Helper()
+	events, err := w.db.ClaimEvents(t.Context(), uuid.NewString(), 10*time.Second, 1000)
+	must(t, err)
+	if len(events) > 0 {
+		must(t, w.db.MarkPublished(t.Context(), events))
+	}
+	return events
+}
+
+// footprint is the versions of all rows of a cluster: it stays exactly while nothing is written.
+func (w world) footprint(t testing.TB, id string) string {
+	t.Helper()
+	return value[string](t, w, `
+		SELECT concat_ws(' ',
+			(SELECT xmin || '/' || ctid FROM clusters WHERE id = $1),
+			(SELECT string_agg(xmin || '/' || ctid, ',' ORDER BY controller_name) FROM controller_status WHERE cluster_id = $1),
+			(SELECT xmin || '/' || ctid FROM reconciliation_schedule WHERE cluster_id = $1),
+			(SELECT string_agg(xmin || '/' || ctid, ',' ORDER BY seq) FROM outbox WHERE cluster_id = $1))`, id)
+}
+
+func statusOf(t testing.TB, c *models.Cluster) v1.Status {
+	t.Helper()
+	var s v1.Status
+	if err := json.Unmarshal(c.Status, &s); err != nil {
+		t.Fatalf("status of %s: %v", c.ID, err)
+	}
+	return s
+}
+
+func wantCode(t testing.TB, err error, code v1.Code) {
+	t.Helper()
+	if models.CodeOf(err) != code || err == nil {
+		t.Fatalf("got error %v, want %s", err, code)
+	}
+}
+
+// condition is a report with one condition and one piece of metadata.
+func condition(name string, status v1.ConditionStatus, reason, message, metadata string) v1.StatusReport {
+	return v1.StatusReport{
+		ControllerName: name, Metadata: v1.Object(metadata),
+		Conditions: []v1.ReportedCondition{{Type: v1.ConditionAvailable, Status: status, Reason: reason, Message: message}},
+	}
+}
+
+func spec(n int) v1.Object { return fmt.Appendf(nil, `{"n":%d}`, n) }
+
+// ahead is a clock offset at which every cluster is due at each call.
+func ahead(call int) time.Duration { return time.Duration(call+1) * time.Hour }
