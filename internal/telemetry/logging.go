@@ -14,7 +14,7 @@ import (
 
 // NewLogger returns a logger that writes to w, one line a record. The level is
 // debug, info, warn or error; the format is json or text. Any other is an error.
-// The logger is safe for concurrent use and writes each line with one call.
+// Durations are seconds in json, as in the metrics. The logger is safe for concurrent use and writes each line with one call.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
@@ -23,9 +23,18 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	opts := &slog.HandlerOptions{Level: least}
 	switch format {
 	case "json":
+		opts.ReplaceAttr = inSeconds
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	case "text":
 		return slog.New(slog.NewTextHandler(w, opts)), nil
 	}
 	return nil, fmt.Errorf("log format %q: want json or text", format)
+}
+
+// inSeconds is a ReplaceAttr: encoding/json would write a duration as nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }

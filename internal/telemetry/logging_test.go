@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLoggerLevels(t *testing.T) {
@@ -34,12 +35,13 @@ func TestLoggerFormats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Info("hello", "n", 1)
+	log.Info("hello", "n", 1, "latency", 1500*time.Millisecond)
 	var line struct {
-		Msg string
-		N   int
+		Msg     string
+		N       int
+		Latency float64
 	}
-	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Msg != "hello" || line.N != 1 {
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Msg != "hello" || line.N != 1 || line.Latency != 1.5 {
 		t.Errorf("not one JSON object: %v in %s", err, out.String())
 	}
 	out.Reset()
