@@ -29,6 +29,7 @@ func Alias(r huma.Registry) {
 // requests, and what Go's types do not say of their fields.
 func Describe(d *huma.OpenAPI) {
 	r := d.Components.Schemas
+	d.Components.Examples = errorExamples()
 	cluster := d.Paths[clusterPath]
 	d.Paths[clustersPath].Post.RequestBody = body[v1.CreateCluster](r, exampleCreate())
 	cluster.Put.RequestBody = body[v1.UpdateCluster](r, exampleUpdate())

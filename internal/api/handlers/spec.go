@@ -97,6 +97,26 @@ func (s success) response(tagged bool) *huma.Response {
 	return r
 }
 
+// Where the document keeps its examples of errors, which many calls share.
+const (
+	examplePrefix = "#/components/examples/"
+	problemSuffix = "_problem"
+)
+
+// errorExamples has two examples for each code that a call can answer, one in either
+// form. METHOD_NOT_ALLOWED is the answer of no call.
+func errorExamples() map[string]*huma.Example {
+	all := map[string]*huma.Example{}
+	for code := range v1.Codes() {
+		if code == v1.CodeMethodNotAllowed {
+			continue
+		}
+		all[string(code)] = &huma.Example{Value: exampleError(code)}
+		all[string(code)+problemSuffix] = &huma.Example{Value: exampleProblem(code)}
+	}
+	return all
+}
+
 // errorResponse describes a status by its codes, one example each.
 func errorResponse(status int, codes []v1.Code) *huma.Response {
 	slices.Sort(codes)
@@ -104,8 +124,8 @@ func errorResponse(status int, codes []v1.Code) *huma.Response {
 	plain, problems := map[string]*huma.Example{}, map[string]*huma.Example{}
 	for _, code := range codes {
 		names = append(names, string(code))
-		plain[string(code)] = &huma.Example{Value: exampleError(code)}
-		problems[string(code)] = &huma.Example{Value: exampleProblem(code)}
+		plain[string(code)] = &huma.Example{Ref: examplePrefix + string(code)}
+		problems[string(code)] = &huma.Example{Ref: examplePrefix + string(code) + problemSuffix}
 	}
 	r := &huma.Response{
 		Description: http.StatusText(status) + ": " + strings.Join(names, ", "),

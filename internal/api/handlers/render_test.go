@@ -1,0 +1,172 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// The text that is put together by hand must be the one that the wire type encodes to:
+// the same values in the same order, and the same spelling of times and numbers. White
+// space and escapes may differ.
+func TestAppendCluster_IsTheWireType(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		c := anyCluster(t)
+		want := encoded(t, wire(t, c))
+		if diff := cmp.Diff(want, tokens(t, appendCluster(nil, c))); diff != "" {
+			t.Fatalf("-json.Marshal +appendCluster:\n%s", diff)
+		}
+	})
+}
+
+func TestAppendPage_IsTheWireType(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		page := &models.Page{
+			Clusters: rapid.SliceOfN(rapid.Custom(anyCluster), 0, 3).Draw(t, "clusters"),
+			Total:    rapid.Int64Range(0, 1<<40).Draw(t, "total"), TotalIsLowerBound: rapid.Bool().Draw(t, "more"),
+		}
+		q := models.ListQuery{Limit: rapid.IntRange(1, 100).Draw(t, "limit"), Offset: rapid.IntRange(0, 1<<30).Draw(t, "offset")}
+		list := v1.ClusterList{
+			Clusters: []v1.Cluster{}, Total: page.Total, TotalIsLowerBound: page.TotalIsLowerBound, Limit: q.Limit, Offset: q.Offset,
+		}
+		for _, c := range page.Clusters {
+			list.Clusters = append(list.Clusters, wire(t, c))
+		}
+		if diff := cmp.Diff(encoded(t, list), tokens(t, appendPage(page, q))); diff != "" {
+			t.Fatalf("-json.Marshal +appendPage:\n%s", diff)
+		}
+	})
+}
+
+func TestAppendStatus_IsTheWireType(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		c := anyCluster(t)
+		reports := exampleStatus().ControllerStatus[:rapid.IntRange(0, 1).Draw(t, "reports")]
+		got, err := appendStatus(c, reports)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := wire(t, c)
+		want := encoded(t, v1.ClusterStatus{ClusterID: w.ID, Generation: w.Generation, Status: w.Status, ControllerStatus: reports})
+		if diff := cmp.Diff(want, tokens(t, got)); diff != "" {
+			t.Fatalf("-json.Marshal +appendStatus:\n%s", diff)
+		}
+	})
+}
+
+func TestAppendStatus_NoReportIsAnEmptyList(t *testing.T) {
+	t.Parallel()
+	got, err := appendStatus(&models.Cluster{ID: exampleID, Status: json.RawMessage(`{}`)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `"controller_status":[]`; !bytes.Contains(got, []byte(want)) {
+		t.Errorf("%s lacks %s", got, want)
+	}
+}
+
+func anyCluster(t *rapid.T) *models.Cluster {
+	c := &models.Cluster{
+		ID: rapid.StringMatching(`[0-9a-f-]{36}`).Draw(t, "id"), Name: rapid.String().Draw(t, "name"),
+		TargetProjectID: rapid.String().Draw(t, "project"), Description: anyText().Draw(t, "description"),
+		Paused: rapid.Bool().Draw(t, "paused"), DeletionProtection: rapid.Bool().Draw(t, "protected"),
+		CreatedBy: rapid.String().Draw(t, "by"), Generation: rapid.Int64().Draw(t, "generation"),
+		ResourceVersion: rapid.Int64().Draw(t, "version"),
+		Labels:          rapid.MapOfN(anyText(), anyText(), 0, 4).Draw(t, "labels"),
+		Spec:            rapid.SampledFrom([]v1.Object{nil, v1.Object("null"), v1.Object("{}"), v1.Object(`{"b": 1.50, "a": ["x", {"c": null}]}`)}).Draw(t, "spec"),
+		CreatedAt:       anyTime().Draw(t, "created"), UpdatedAt: anyTime().Draw(t, "updated"),
+	}
+	if c.Labels == nil {
+		c.Labels = map[string]string{}
+	}
+	status, err := json.Marshal(v1.Status{Phase: v1.PhaseReady, Conditions: []v1.Condition{}, LastUpdateTime: anyTime().Draw(t, "status")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Status = status
+	if rapid.Bool().Draw(t, "deleting") {
+		at := anyTime().Draw(t, "deleted")
+		c.DeletionTimestamp = &at
+	}
+	return c
+}
+
+// anyText is heavy on what JSON has to escape.
+func anyText() *rapid.Generator[string] {
+	return rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("a\"\\\n\x00\x1f<>&\u2028\ufffdé"))))
+}
+
+// anyTime is a time as the database gives one: in UTC, to the microsecond.
+func anyTime() *rapid.Generator[time.Time] {
+	return rapid.Custom(func(t *rapid.T) time.Time {
+		return time.UnixMicro(rapid.Int64Range(0, 1<<51).Draw(t, "micros")).UTC()
+	})
+}
+
+// wire is the wire type of a stored cluster, field by field.
+func wire(t *rapid.T, c *models.Cluster) v1.Cluster {
+	w := v1.Cluster{
+		ID: c.ID, Name: c.Name, TargetProjectID: c.TargetProjectID, Description: c.Description, Paused: c.Paused,
+		DeletionProtection: c.DeletionProtection, CreatedBy: c.CreatedBy, Generation: c.Generation,
+		ResourceVersion: strconv.FormatInt(c.ResourceVersion, 10), Labels: c.Labels, Spec: c.Spec,
+		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, DeletionTimestamp: c.DeletionTimestamp,
+	}
+	if err := json.Unmarshal(c.Status, &w.Status); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func encoded(t *rapid.T, v any) []json.Token {
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens(t, text)
+}
+
+func tokens(t *rapid.T, text []byte) []json.Token {
+	if !json.Valid(text) {
+		t.Fatalf("not JSON: %s", text)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var all []json.Token
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		all = append(all, token)
+	}
+}
+
+// The page ends sentences itself.
+func TestMeanings_ArePlain(t *testing.T) {
+	t.Parallel()
+	plain := regexp.MustCompile(`[^.]$`)
+	for schema, fields := range meanings {
+		for field, meaning := range fields {
+			if !plain.MatchString(meaning) {
+				t.Errorf("%s.%s: %q must not be empty or end with a full stop", schema, field, meaning)
+			}
+		}
+	}
+}
