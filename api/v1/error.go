@@ -1,6 +1,9 @@
 package v1
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+)
 
 // Code names a kind of failure. Codes are stable; sentences are not.
 type Code string
@@ -30,7 +33,7 @@ const (
 )
 
 // statuses is the one table between codes and HTTP (RFC 9110 status codes).
-var statuses = map[Code]int{
+var statuses = map[Code]int{ //nolint:gochecknoglobals // a constant table
 	CodeInvalidJSON:          http.StatusBadRequest,
 	CodeInvalidField:         http.StatusBadRequest,
 	CodeInvalidID:            http.StatusBadRequest,
@@ -63,11 +66,7 @@ func (c Code) HTTPStatus() int {
 
 // Codes returns every code with its HTTP status. The map is the caller's own.
 func Codes() map[Code]int {
-	all := make(map[Code]int, len(statuses))
-	for code, status := range statuses {
-		all[code] = status
-	}
-	return all
+	return maps.Clone(statuses)
 }
 
 // ErrorBody is the body of every failure.

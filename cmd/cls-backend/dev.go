@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,8 +101,8 @@ var errStopped = errors.New("stopped")
 func provide(ctx context.Context, cfg *config.Config, dir string) (stop func(), err error) {
 	var stops []func()
 	stop = func() {
-		for i := len(stops) - 1; i >= 0; i-- {
-			stops[i]()
+		for _, end := range slices.Backward(stops) {
+			end()
 		}
 	}
 	if cfg.Server.Host == "" {
@@ -152,7 +153,8 @@ CLS Backend is up.
 
 Declare a cluster, and watch it become Ready:
 
-  curl -sS http://%[1]s/api/v1/clusters -H 'X-User-Email: you@example.com' -H 'Content-Type: application/json' -d '{"name":"hello-'$(date +%%s)'","spec":{"platform":{"type":"gcp"}}}'
+  curl -sS http://%[1]s/api/v1/clusters -H 'X-User-Email: you@example.com' `+
+		`-H 'Content-Type: application/json' -d '{"name":"hello-'$(date +%%s)'","spec":{"platform":{"type":"gcp"}}}'
 
   curl -sS http://%[1]s/api/v1/clusters -H 'X-User-Email: you@example.com'
 

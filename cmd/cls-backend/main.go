@@ -15,6 +15,8 @@ import (
 )
 
 // Set by the linker; see the Makefile.
+//
+//nolint:gochecknoglobals // the linker sets variables and nothing else
 var (
 	version   = "dev"
 	commit    = "unknown"

@@ -42,11 +42,15 @@ func migrateCommand() *cobra.Command {
 		RunE:  withDatabase(database.Migrate),
 	}
 	root.AddCommand(
-		&cobra.Command{Use: "up", Short: "The same: bring the schema up to this version", Args: cobra.NoArgs, RunE: withDatabase(database.Migrate)},
-		&cobra.Command{Use: "down", Short: "Take back the newest migration", Args: cobra.NoArgs, RunE: withDatabase(database.MigrateDown)},
-		&cobra.Command{Use: "status", Short: "List the migrations and when each was applied", Args: cobra.NoArgs, RunE: migrationStatus},
+		subcommand("up", "The same: bring the schema up to this version", withDatabase(database.Migrate)),
+		subcommand("down", "Take back the newest migration", withDatabase(database.MigrateDown)),
+		subcommand("status", "List the migrations and when each was applied", migrationStatus),
 	)
 	return root
+}
+
+func subcommand(use, short string, run func(*cobra.Command, []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: run}
 }
 
 // withDatabase makes a command of what works on a database's URL.

@@ -55,6 +55,7 @@ func (p *parts) run(ctx context.Context) error {
 	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoops()
 	group, failed := errgroup.WithContext(loops)
+	p.log.InfoContext(ctx, "listening", "api", p.apiServer.address(), "metrics", p.metricsServer.address())
 
 	group.Go(func() error { return p.metricsServer.serve() })
 	group.Go(func() error { return p.apiServer.serve() })
@@ -101,11 +102,12 @@ func (p *parts) drain(ctx context.Context, stopLoops context.CancelFunc, group *
 func (p *parts) work(ctx, loops context.Context) error {
 	if err := p.bringUp(ctx); err != nil {
 		if ctx.Err() != nil || loops.Err() != nil {
-			return nil // Asked to stop while waiting.
+			return nil //nolint:nilerr // asked to stop while waiting
 		}
 		return err
 	}
 	p.up.Store(true)
+	p.log.InfoContext(ctx, "serving")
 	if p.options.Serving != nil {
 		p.options.Serving(Addresses{API: p.apiServer.address(), Metrics: p.metricsServer.address()})
 	}

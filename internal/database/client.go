@@ -110,7 +110,7 @@ func tracers(o Options) pgx.QueryTracer {
 		list = append(list, queryLog{log: o.Log})
 	}
 	if o.Tracer != nil {
-		list = append(list, otelpgx.NewTracer(otelpgx.WithTracerProvider(o.Tracer), otelpgx.WithTrimSQLInSpanName()))
+		list = append(list, otelpgx.NewTracer(otelpgx.WithTracerProvider(o.Tracer)))
 	}
 	if len(list) == 0 {
 		return nil

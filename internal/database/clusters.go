@@ -82,7 +82,9 @@ const updateCluster = `
 // UpdateCluster stores what a user may change of a cluster that the transaction has
 // locked, with its event. A change of the spec begins a generation, and pulls the next
 // wake-up to at most wake from now.
-func (tx *Tx) UpdateCluster(ctx context.Context, c *models.Cluster, change models.Change, wake time.Duration, e models.NewEvent) (*Snapshot, error) {
+func (tx *Tx) UpdateCluster(
+	ctx context.Context, c *models.Cluster, change models.Change, wake time.Duration, e models.NewEvent,
+) (*Snapshot, error) {
 	generations := 0
 	if change.Spec {
 		generations = 1
@@ -111,7 +113,8 @@ const deleteCluster = `
 func (tx *Tx) DeleteCluster(ctx context.Context, id string, e models.NewEvent) (*models.Cluster, error) {
 	// First, so that a pass that is just waking this cluster has ended, and the next
 	// statement sees the wake-up that it left.
-	if _, err := tx.tx.Exec(ctx, `UPDATE reconciliation_schedule SET enabled = false, updated_at = now() WHERE cluster_id = $1`, id); err != nil {
+	_, err := tx.tx.Exec(ctx, `UPDATE reconciliation_schedule SET enabled = false, updated_at = now() WHERE cluster_id = $1`, id)
+	if err != nil {
 		return nil, translate("unschedule cluster", err)
 	}
 	c, err := one(ctx, tx.tx, scanCluster, deleteCluster, append(eventArgs(e), id)...)

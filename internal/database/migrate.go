@@ -8,10 +8,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/cls-backend/cls-backend/internal/database/migrations"
 )

@@ -16,7 +16,8 @@ const manual = v1.ReasonManual
 // that makes the change, whose row is in "changed" and whose arguments begin at $7.
 // The number is drawn as that row comes out of its table, so while it is locked.
 const insertEvent = `
-	INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, request_id, traceparent)
+	INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by,
+		metadata, request_id, traceparent)
 	SELECT $1, 'cluster', changed.id, changed.id, $2, $3, false, changed.generation, changed.platform, changed.created_by, $4, $5, $6
 	FROM changed`
 
@@ -30,7 +31,8 @@ const wakeCluster = `
 		WHERE id = $7 AND deleted_at IS NULL AND ($8 = '' OR created_by = $8)
 		FOR NO KEY UPDATE
 	)
-	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, request_id, traceparent)
+	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by,
+		metadata, request_id, traceparent)
 	SELECT $1, 'cluster', id, id, $2, $3, true, generation, platform, created_by, $4, $5, $6
 	FROM changed
 	` + onWaitingWake + `

@@ -24,7 +24,7 @@ type queryStart struct {
 type queryStartKey struct{}
 
 // TraceQueryStart implements [pgx.QueryTracer].
-func (q queryLog) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+func (queryLog) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	return context.WithValue(ctx, queryStartKey{}, queryStart{sql: data.SQL, at: time.Now()})
 }
 

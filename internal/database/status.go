@@ -61,15 +61,15 @@ const storeReport = `
 		      AND NOT (s.content = excluded.content AND s.metadata = excluded.metadata)
 		RETURNING s.observed_generation, s.moved_at = s.stored_at AS moved, s.available_generation
 	), pull AS (
-		SELECT f.id, f.available_before < r.available_generation AS first,
-		       $11::interval AS debounce
-		FROM facts f, report r WHERE r.moved AND $11::interval > interval '0'
+		SELECT f.id, first, now() + $11::interval * power(2, CASE WHEN first THEN 0 ELSE least(s.reactive_wakes, 20) END) AS at
+		FROM facts f CROSS JOIN report r JOIN reconciliation_schedule s ON s.cluster_id = f.id,
+		     LATERAL (SELECT f.available_before < r.available_generation AS first) a
+		WHERE r.moved AND $11::interval > interval '0'
 	), wake AS (
 		UPDATE reconciliation_schedule s
 		SET reactive_wakes = CASE WHEN p.first THEN 0 ELSE s.reactive_wakes END,
-		    next_reconcile_at = least(s.next_reconcile_at, now() + p.debounce * power(2, CASE WHEN p.first THEN 0 ELSE least(s.reactive_wakes, 20) END)),
-		    reactive = s.reactive OR
-		        s.next_reconcile_at > now() + p.debounce * power(2, CASE WHEN p.first THEN 0 ELSE least(s.reactive_wakes, 20) END),
+		    next_reconcile_at = least(s.next_reconcile_at, p.at),
+		    reactive = s.reactive OR s.next_reconcile_at > p.at,
 		    updated_at = now()
 		FROM pull p
 		WHERE s.cluster_id = p.id

@@ -134,7 +134,7 @@ func (r ClusterRules) Update(stored *Cluster, in v1.UpdateCluster) (*Cluster, Ch
 	return &next, change, nil
 }
 
-func setIf[T any](field *T, given *T) {
+func setIf[T any](field, given *T) {
 	if given != nil {
 		*field = *given
 	}

@@ -38,6 +38,7 @@ func CheckReport(r v1.StatusReport) error {
 	return Invalid(v1.CodeInvalidField, faults...)
 }
 
+//nolint:gochecknoglobals // a constant list
 var conditionStatuses = []string{string(v1.ConditionTrue), string(v1.ConditionFalse), string(v1.ConditionUnknown)}
 
 // NoSuchGeneration is the fault of a report on a generation that does not exist yet.
@@ -133,10 +134,7 @@ func byType(conditions []v1.ReportedCondition) {
 }
 
 func digest(conditions []v1.ReportedCondition, lastError *v1.ReportError) Digest {
-	text, err := json.Marshal(struct {
-		C []v1.ReportedCondition
-		E *v1.ReportError
-	}{conditions, lastError})
+	text, err := json.Marshal([]any{conditions, lastError})
 	if err != nil { // Only strings, times and JSON texts that were decoded before.
 		panic("models: digest of a decoded report: " + err.Error())
 	}

@@ -47,7 +47,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is reports whether the target is an Error of the same code.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // errors.Is unwraps; Is compares one link.
+	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }
 

@@ -68,7 +68,9 @@ func (a Actor) MayReport(controller string) error {
 		return &Error{
 			Code:    v1.CodeForbidden,
 			Message: "this identity may report as " + a.ControllerName + " only",
-			Faults:  []Fault{{Field: "controller_name", Reason: "belongs to another identity", Value: controller, Allowed: []string{a.ControllerName}}},
+			Faults: []Fault{{
+				Field: "controller_name", Reason: "belongs to another identity", Value: controller, Allowed: []string{a.ControllerName},
+			}},
 		}
 	}
 	return nil

@@ -308,7 +308,7 @@ func (w *jsonWalk) replace(reason string) {
 
 func hex4(digits []byte) rune {
 	n, _ := strconv.ParseUint(string(digits[:4]), 16, 32)
-	return rune(n)
+	return rune(n) //nolint:gosec // 16 bits
 }
 
 // maxPath bounds how many segments of a path an answer names.

@@ -26,10 +26,15 @@ func checkLabels(labels map[string]string) []Fault {
 	for _, key := range keys {
 		field := "labels." + key
 		if !isLabelKey(key) {
-			faults = append(faults, Fault{Field: field, Reason: "is not a label key: [prefix/]name, the name at most 63 of A-Za-z0-9-_."})
+			faults = append(faults, Fault{
+				Field: field, Reason: "is not a label key: [prefix/]name, the name at most 63 of A-Za-z0-9-_.",
+			})
 		}
 		if !isLabelValue(labels[key]) {
-			faults = append(faults, Fault{Field: field, Reason: "must be empty or at most 63 of A-Za-z0-9-_., beginning and ending with a letter or digit", Value: labels[key]})
+			faults = append(faults, Fault{
+				Field: field, Value: labels[key],
+				Reason: "must be empty or at most 63 of A-Za-z0-9-_., beginning and ending with a letter or digit",
+			})
 		}
 	}
 	return faults

@@ -127,7 +127,7 @@ type verdict struct {
 }
 
 // verdict goes through the table of phases from the top.
-func (t tally) verdict(f Facts, deadline time.Time) verdict {
+func (t *tally) verdict(f Facts, deadline time.Time) verdict {
 	switch {
 	case !f.Object.DeletionTimestamp.IsZero():
 		return verdict{v1.PhaseDeleting, ReasonWaitingForFinalizers, deletingMessage(f.Object)}

@@ -21,7 +21,7 @@ const (
 // conditions calculates the four conditions. A condition whose status differs from its
 // previous one, or that is new, moved with the last report or change; Ready and
 // Progressing, which go with the phase, at the given time, that may be a deadline.
-func conditions(f Facts, t tally, v verdict, phaseMoved time.Time) []v1.Condition {
+func conditions(f Facts, t *tally, v verdict, phaseMoved time.Time) []v1.Condition {
 	list := []v1.Condition{
 		ready(v),
 		available(f, t),
@@ -51,7 +51,7 @@ func ready(v verdict) v1.Condition {
 
 // available looks at the latest report of each expected controller, of whatever
 // generation, so that it stays True while a new spec rolls out.
-func available(f Facts, t tally) v1.Condition {
+func available(f Facts, t *tally) v1.Condition {
 	c := v1.Condition{Type: v1.ConditionAvailable}
 	switch {
 	case len(t.down) > 0:
@@ -65,7 +65,7 @@ func available(f Facts, t tally) v1.Condition {
 		c.Message = "not reported yet: " + names(t.absent)
 	default:
 		c.Status, c.Reason = v1.ConditionTrue, ReasonAllAvailable
-		c.Message = fmt.Sprintf("%s available", controllers(len(t.expected)))
+		c.Message = controllers(len(t.expected)) + " available"
 	}
 	return c
 }
@@ -77,7 +77,7 @@ func progressing(v verdict) v1.Condition {
 	}
 }
 
-func degraded(t tally) v1.Condition {
+func degraded(t *tally) v1.Condition {
 	if len(t.degraded) == 0 {
 		return v1.Condition{
 			Type: v1.ConditionDegraded, Status: v1.ConditionFalse, Reason: ReasonAsExpected, Message: "no controller reports an error",
@@ -97,7 +97,7 @@ func statusOf(yes bool) v1.ConditionStatus {
 }
 
 // progress is the sentence that every message ends with: "2 of 3 controllers ready; waiting for dns".
-func (t tally) progress() string {
+func (t *tally) progress() string {
 	s := fmt.Sprintf("%d of %s ready", len(t.ready), controllers(len(t.expected)))
 	if len(t.waiting) > 0 {
 		s += "; waiting for " + names(t.waiting)

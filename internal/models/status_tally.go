@@ -25,10 +25,10 @@ type tally struct {
 	since    time.Time // when the progress deadline began to count
 }
 
-func newTally(f Facts) tally {
+func newTally(f Facts) *tally {
 	began := later(f.Object.GenerationStartedAt, f.Expected.ChangedAt)
 	moved := later(began, f.Object.DeletionTimestamp)
-	t := tally{expected: f.Expected.Names, lastFact: moved, lastMove: moved, since: began}
+	t := &tally{expected: f.Expected.Names, lastFact: moved, lastMove: moved, since: began}
 	reports := make(map[string]Report, len(f.Reports))
 	for _, r := range f.Reports {
 		reports[r.ControllerName] = r
@@ -77,14 +77,14 @@ func appendIf(list *[]string, name string, when bool) {
 }
 
 // observedGeneration is 0 until every expected controller has reported.
-func (t tally) observedGeneration() int64 {
+func (t *tally) observedGeneration() int64 {
 	if len(t.absent) > 0 {
 		return 0
 	}
 	return t.lowest
 }
 
-func (t tally) deadline(f Facts) time.Time { return t.since.Add(f.ProgressDeadline) }
+func (t *tally) deadline(f Facts) time.Time { return t.since.Add(f.ProgressDeadline) }
 
 // IsTerminal reports whether an error of this type will not go away by being retried.
 // An unknown type counts as Transient.

@@ -44,8 +44,11 @@ func NewClusters(db *database.DB, s Settings, nudge func(), o Observer) *Cluster
 // newID returns a UUID of version 7, so that ids grow with time and indexes stay dense.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
+// draw returns a random number in [0, 1), for jitter.
+func draw() float64 { return rand.Float64() } //nolint:gosec // nobody gains by guessing it
+
 // pull draws how long a cluster that moves into the attention lane may wait.
-func (s *Clusters) pull() time.Duration { return s.settings.Cadence.Pull(rand.Float64()) }
+func (s *Clusters) pull() time.Duration { return s.settings.Cadence.Pull(draw()) }
 
 // Create declares a cluster for the actor.
 func (s *Clusters) Create(ctx context.Context, by models.Actor, in v1.CreateCluster) (*models.Cluster, error) {

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/cls-backend/cls-backend/internal/database"
@@ -20,7 +19,7 @@ func (s *Clusters) WakeDue(ctx context.Context, offset time.Duration, limit int)
 		}
 		wakes := make([]models.Wake, len(due))
 		for i, d := range due {
-			wakes[i] = s.settings.Cadence.Wake(d, newID(), rand.Float64())
+			wakes[i] = s.settings.Cadence.Wake(d, newID(), draw())
 			late = append(late, d.Now.Sub(d.DueAt))
 		}
 		return tx.Wake(ctx, wakes)
