@@ -1,0 +1,80 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/pubsub"
+)
+
+// Options configure the demo controllers. The zero value of each field but APIURL and
+// ProjectID has a default.
+type Options struct {
+	// APIURL is the root of the service's API, such as http://127.0.0.1:8080.
+	APIURL string
+	// ProjectID is the Google Cloud project of the topic.
+	ProjectID string
+	// PubSubEndpoint is the host and port of an emulator; default is Google's service.
+	PubSubEndpoint string
+	// Topic is the topic of cluster events; default cluster-events.
+	Topic string
+	// Platforms get a controller each, named demo- and the platform; default gcp, aws and azure.
+	Platforms []string
+	// Work is how long a controller works on a new generation; default 1.5s.
+	Work time.Duration
+	// Log receives what the controllers do; default none.
+	Log *slog.Logger
+}
+
+// identity is who the controllers are for the API: the default of CONTROLLER_IDENTITIES.
+const identity = "controller@system.local"
+
+func (o *Options) setDefaults() {
+	if o.Topic == "" {
+		o.Topic = "cluster-events"
+	}
+	if len(o.Platforms) == 0 {
+		o.Platforms = []string{"gcp", "aws", "azure"}
+	}
+	if o.Work == 0 {
+		o.Work = 1500 * time.Millisecond
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Run runs the controllers until ctx ends and every event in hand has been let go, and
+// returns nil then. It waits for a topic that is not there yet and outlives outages of
+// the API and of Pub/Sub; it fails at the start only, when Pub/Sub cannot be used at all.
+func Run(ctx context.Context, o Options) error {
+	o.setDefaults()
+	events, err := pubsub.Open(ctx, pubsub.Options{
+		ProjectID: o.ProjectID, EmulatorHost: o.PubSubEndpoint, Log: o.Log,
+		Topics: map[models.Kind]string{models.KindCluster: o.Topic},
+	})
+	if err != nil {
+		return fmt.Errorf("open Pub/Sub for the demo controllers: %w", err)
+	}
+	defer func() { _ = events.Close() }() // nothing of ours is on its way any more
+
+	transport := &http.Transport{MaxIdleConnsPerHost: 32}
+	defer transport.CloseIdleConnections()
+	api := apiClient{
+		http: &http.Client{Transport: transport, Timeout: callTimeout},
+		root: strings.TrimSuffix(o.APIURL, "/") + "/api/v1",
+	}
+	var wg sync.WaitGroup
+	for _, platform := range o.Platforms {
+		c := controller{name: "demo-" + platform, platform: platform, work: o.Work, api: api, log: o.Log}
+		wg.Go(func() { c.run(ctx, events) })
+	}
+	wg.Wait()
+	return nil
+}
