@@ -1,0 +1,196 @@
+package service_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/service"
+)
+
+// meter stands between the service and PostgreSQL and counts what is sent, by the
+// messages of the protocol (PostgreSQL, "Message Formats"): what no driver can hide.
+type meter struct {
+	url string // of the database behind the meter
+
+	mu    sync.Mutex
+	count traffic
+}
+
+// traffic is what a call costs. A round trip is a wait for the server's answer.
+type traffic struct{ Statements, RoundTrips int }
+
+func startMeter(t *testing.T, target string) *meter {
+	t.Helper()
+	u, err := url.Parse(target)
+	must(t, err)
+	upstream := u.Host
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	u.Host = listener.Addr().String()
+	query := u.Query()
+	query.Set("sslmode", "disable")
+	u.RawQuery = query.Encode()
+	m := &meter{url: u.String()}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go m.serve(client, upstream)
+		}
+	}()
+	return m
+}
+
+// serve carries one connection until either side ends it.
+func (m *meter) serve(client net.Conn, upstream string) {
+	defer func() { _ = client.Close() }()
+	server, err := net.Dial("tcp", upstream) //nolint:noctx // ends with the connection that it serves
+	if err != nil {
+		return
+	}
+	go func() {
+		_, _ = io.Copy(client, server)
+		_ = client.Close()
+	}()
+	_ = m.forward(server, bufio.NewReader(client))
+	_ = server.Close()
+}
+
+// forward passes messages on: the start-up one, which has no type, then typed ones.
+func (m *meter) forward(server io.Writer, client *bufio.Reader) error {
+	for typed := false; ; typed = true {
+		header := 4
+		if typed {
+			header = 5
+		}
+		head, err := client.Peek(header)
+		if err != nil {
+			return err
+		}
+		if typed {
+			m.add(head[0])
+		}
+		length := int64(header-4) + int64(binary.BigEndian.Uint32(head[header-4:]))
+		if _, err := io.CopyN(server, client, length); err != nil {
+			return err
+		}
+	}
+}
+
+// add counts a message: Execute, Sync, and the simple Query that is both.
+func (m *meter) add(kind byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch kind {
+	case 'E':
+		m.count.Statements++
+	case 'S':
+		m.count.RoundTrips++
+	case 'Q':
+		m.count.Statements++
+		m.count.RoundTrips++
+	}
+}
+
+// measure returns what a call costs.
+func (m *meter) measure(call func()) traffic {
+	m.mu.Lock()
+	m.count = traffic{}
+	m.mu.Unlock()
+	call()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.count
+}
+
+// TestTrap14_StatementsOfEachCall counts what each call costs once its statements are prepared. It is
+// not parallel within: there is one connection.
+func TestTrap14_StatementsOfEachCall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	m := startMeter(t, w.url)
+	db, err := database.Open(t.Context(), database.Options{URL: m.url, MaxOpenConns: 1})
+	must(t, err)
+	t.Cleanup(db.Close)
+	clusters := service.NewClusters(db, settings(), func() {}, noObserver{})
+	ctx := t.Context()
+	page := make([]string, 50)
+	for i := range page {
+		page[i] = w.create(t, fmt.Sprintf("page-%d", i)).ID
+	}
+	id := page[0]
+	n := 0
+	changed := func() {
+		n++
+		w.report(t, id, condition("dns", v1.ConditionTrue, fmt.Sprint(n), "", ""))
+	}
+	allDirty := func() { w.exec(t, `UPDATE clusters SET status_dirty = true`) }
+	for _, row := range []struct {
+		call    string
+		prepare func()
+		do      func() error
+		want    traffic
+	}{
+		{"create", func() { n++ }, func() error {
+			_, err := clusters.Create(ctx, alice, v1.CreateCluster{Name: fmt.Sprintf("new-%d", n)})
+			return err
+		}, traffic{1, 1}},
+		{"get of a dirty one", changed, func() error { _, err := clusters.Get(ctx, alice, id); return err }, traffic{2, 2}},
+		{"get of a clean one", func() {}, func() error { _, err := clusters.Get(ctx, alice, id); return err }, traffic{1, 1}},
+		{"report, changed", func() { n++ }, func() error {
+			_, err := clusters.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, fmt.Sprint(n), "", ""))
+			return err
+		}, traffic{1, 1}},
+		{"report, equal", func() {}, func() error {
+			_, err := clusters.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, fmt.Sprint(n), "", ""))
+			return err
+		}, traffic{1, 1}},
+		{"reconcile", func() {}, func() error { _, err := clusters.Reconcile(ctx, alice, id); return err }, traffic{1, 1}},
+		{"list of 50 dirty ones", allDirty, list(clusters, models.ListQuery{}), traffic{3, 2}},
+		{"list of 50 clean ones", func() {}, list(clusters, models.ListQuery{}), traffic{2, 1}},
+		{"list of 50 dirty ones by phase", allDirty, list(clusters, models.ListQuery{Phase: v1.PhasePending}), traffic{4, 3}},
+		{"put of a new spec", func() { n++ }, func() error {
+			_, err := clusters.Update(ctx, alice, id, v1.UpdateCluster{Spec: spec(n)}, "")
+			return err
+		}, traffic{4, 4}}, // begin, lock, write, commit
+		{"refresh of 50", allDirty, func() error { _, err := clusters.Refresh(ctx, 100); return err }, traffic{2, 2}},
+		{"pass with everybody due", func() { n++ }, func() error {
+			_, err := clusters.WakeDue(ctx, ahead(n), 100)
+			return err
+		}, traffic{4, 4}}, // begin, claim, wake, commit
+	} {
+		var got traffic
+		for range 2 { // The first time prepares the statements.
+			row.prepare()
+			got = m.measure(func() { must(t, row.do()) })
+		}
+		if got != row.want {
+			t.Errorf("%s: %+v, want %+v", row.call, got, row.want)
+		}
+	}
+}
+
+// list returns a call that must answer a page of 50.
+func list(clusters *service.Clusters, q models.ListQuery) func() error {
+	return func() error {
+		page, err := clusters.List(context.Background(), alice, q)
+		if err == nil && len(page.Clusters) != models.DefaultLimit {
+			err = fmt.Errorf("a page of %d", len(page.Clusters))
+		}
+		return err
+	}
+}
