@@ -40,8 +40,9 @@ func Describe(d *huma.OpenAPI) {
 		open(s)
 		explain(name, s)
 	}
-	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
-		identify(d.Paths[path])
+	for _, item := range d.Paths {
+		identify(item)
+		complete(item.Get)
 	}
 	closed(r, "CreateCluster", "id", "generation")
 	closed(r, "UpdateCluster")
@@ -72,6 +73,18 @@ func closed(r huma.Registry, name string, more ...string) {
 	}
 	for _, field := range append(more, "created_by", "resource_version", "status", "created_at", "updated_at", "deletion_timestamp") {
 		s.Properties[field] = &huma.Schema{ReadOnly: true, Description: "Accepted and ignored: only answers say it"}
+	}
+}
+
+// complete gives an answer that fails with the body of a success that body's schema.
+func complete(op *huma.Operation) {
+	if op == nil {
+		return
+	}
+	for _, response := range op.Responses {
+		if c := response.Content[mediaJSON]; c != nil && c.Schema == nil {
+			c.Schema = op.Responses["200"].Content[mediaJSON].Schema
+		}
 	}
 }
 
