@@ -88,3 +88,18 @@ func report(name string, generation int64, available v1.ConditionStatus, reason,
 		Conditions: []v1.ReportedCondition{{Type: v1.ConditionAvailable, Status: available, Reason: reason, Message: message}},
 	}
 }
+
+// await polls until a query answers true: for what another process does, which sends no signal.
+func await(t *testing.T, f fixture, sql string, args ...any) {
+	t.Helper()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	limit := time.After(20 * time.Second)
+	for !value[bool](t, f, sql, args...) {
+		select {
+		case <-limit:
+			t.Fatalf("never true: %s", sql)
+		case <-poll.C:
+		}
+	}
+}
