@@ -9,19 +9,25 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
+// claimDue locks the places it returns. The order makes the most overdue first, so that
+// none starves behind a limit; SKIP LOCKED lets passes at the same time share the work,
+// and keeps a stalled one from holding up the rest. A place that another pass has moved
+// on meanwhile is judged anew when its lock is taken, and is then due no longer.
+const claimDue = `
+	SELECT s.cluster_id, s.reactive, now() + $1::interval, s.next_reconcile_at,
+	       c.generation_started_at, c.phase, c.generation, coalesce((c.status ->> 'observedGeneration')::bigint, 0),
+	       c.deletion_timestamp IS NOT NULL
+	FROM reconciliation_schedule s JOIN clusters c ON c.id = s.cluster_id
+	WHERE s.enabled AND s.next_reconcile_at <= now() + $1::interval AND c.deleted_at IS NULL
+	ORDER BY s.next_reconcile_at LIMIT $2
+	FOR UPDATE OF s SKIP LOCKED`
+
 // ClaimDue returns up to limit clusters whose wake-up is due at the database's time plus
 // offset (0 but in tests), the most overdue first, and holds their places in the schedule to
 // the end of the transaction. Places that another pass holds are skipped, so any number
 // of replicas share the work.
 func (tx *Tx) ClaimDue(ctx context.Context, offset time.Duration, limit int) ([]models.Due, error) {
-	due, err := collect(ctx, tx.tx, scanDue, `
-		SELECT s.cluster_id, s.reactive, now() + $1::interval, s.next_reconcile_at,
-		       c.generation_started_at, c.phase, c.generation, coalesce((c.status ->> 'observedGeneration')::bigint, 0),
-		       c.deletion_timestamp IS NOT NULL
-		FROM reconciliation_schedule s JOIN clusters c ON c.id = s.cluster_id
-		WHERE s.enabled AND s.next_reconcile_at <= now() + $1::interval AND c.deleted_at IS NULL
-		ORDER BY s.next_reconcile_at LIMIT $2
-		FOR UPDATE OF s SKIP LOCKED`, offset, limit)
+	due, err := collect(ctx, tx.tx, scanDue, claimDue, offset, limit)
 	return due, translate("claim due clusters", err)
 }
 
