@@ -1,0 +1,143 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// The targets send what the fuzzer makes up through the whole service into PostgreSQL:
+// whatever our decoders accept, the database must hold, so that no answer is a failure of
+// ours, and what was accepted can be read again.
+
+func FuzzCreate(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"a"}`, `{"name":"a","spec":{"platform":{"type":"gcp"},"n":1e300,"z":0e-16384}}`, `{"name":"a","labels":{"a/b":"c"},"paused":true}`,
+		`{"name":"a","spec":{"\u0000":"\ud800"}}`, `{"name":"a","spec":{"serviceAccountSigningKey":null}}`, `null`, `[]`, `{"name":"a","description":"\ufffe\uffff"}`,
+		"{\"name\":\"a\",\"spec\":{\"a\":\"\xff\"}}", `{"name":"a","spec":{"a":1,"a":2}}`, `{"name":"a","spec":{"n":-0,"m":1E-400}}`,
+	} {
+		f.Add(seed)
+	}
+	b := newBackend(f)
+	f.Fuzz(func(t *testing.T, body string) {
+		b := b.with(t)
+		r := b.do(call{method: http.MethodPost, path: clusters, as: ada, body: body})
+		if r.status != http.StatusCreated {
+			r.refused()
+			return
+		}
+		c := into[v1.Cluster](r)
+		again := b.get(ada, clusters+"/"+c.ID).is(http.StatusOK)
+		b.get(controller, clusters).is(http.StatusOK)
+		b.do(call{method: http.MethodPut, path: clusters + "/" + c.ID, as: ada, body: again.body}).is(http.StatusOK)
+		b.do(call{method: http.MethodDelete, path: clusters + "/" + c.ID, as: admin, body: ""})
+		b.clear("clusters")
+	})
+}
+
+func FuzzUpdate(f *testing.F) {
+	for _, seed := range []string{
+		`{"spec":{}}`, `{"spec":{"a":[1,2,{"b":null}]},"generation":1}`, `{"spec":{"platform":{"type":"aws"}},"labels":{},"description":"x"}`,
+		`{"spec":null}`, `{"spec":{"a":1e400}}`, `{"spec":{},"generation":9223372036854775808}`, `{"spec":{"credentials":7}}`, `{"spec":{"\\u0000":"\\"}}`,
+		`{"spec":{},"id":null,"name":"orders","status":"\u0000"}`,
+	} {
+		f.Add(seed)
+	}
+	b := newBackend(f)
+	path := clusters + "/" + b.create(ada, `{"name":"orders","spec":{"credentials":{"token":"t"},"serviceAccountSigningKey":"k"}}`).ID
+	f.Fuzz(func(t *testing.T, body string) {
+		b := b.with(t)
+		r := b.do(call{method: http.MethodPut, path: path, as: ada, body: body})
+		if r.status != http.StatusOK {
+			r.refused()
+			return
+		}
+		c := into[v1.Cluster](r)
+		if got := into[v1.Cluster](b.get(ada, path).is(http.StatusOK)); got.Generation != c.Generation || string(got.Spec) != string(c.Spec) {
+			t.Errorf("answered %s, reads %s", r.body, got.Spec)
+		}
+		b.clear("outbox")
+	})
+}
+
+func FuzzReport(f *testing.F) {
+	for _, seed := range []string{
+		reportBody, reportWithError, `{"controller_name":"a\u0000","metadata":{"\ud800":1e999}}`, `{"controller_name":7,"observed_generation":"1.0"}`,
+		`{"controller_name":"a","last_error":{"details":"\udfff","retry_after":1e-20000}}`, `{"controller_name":"a","conditions":[{"status":"True"},null,7]}`,
+		"{\"controller_name\":\"\xff\",\"metadata\":{\"\xfe\":[0e-99999]}}", `null`, `{"controller_name":"a","conditions":[{"type":"Available","status":"True","lastTransitionTime":"0000-01-01T00:00:00+23:59"}]}`,
+	} {
+		f.Add(seed)
+	}
+	b := newBackend(f)
+	path := clusters + "/" + b.create(ada, `{"name":"orders"}`).ID + "/status"
+	f.Fuzz(func(t *testing.T, body string) {
+		b := b.with(t)
+		r := b.do(call{method: http.MethodPut, path: path, as: controller, body: body})
+		if r.status != http.StatusOK {
+			code := r.refused()
+			if code != v1.CodeInvalidJSON && code != v1.CodeInvalidField && code != v1.CodeBodyTooLarge {
+				t.Errorf("a report is refused with %s", code)
+			}
+			return
+		}
+		into[v1.ReportResult](r)
+		got := into[v1.ClusterStatus](b.get(ada, path).is(http.StatusOK))
+		if len(got.ControllerStatus) != 1 || got.ControllerStatus[0].Conditions == nil {
+			t.Errorf("stored %+v", got.ControllerStatus)
+		}
+		b.clear("controller_status")
+	})
+}
+
+func FuzzSelector(f *testing.F) {
+	for _, seed := range []string{
+		"a=b", "a==b", "a!=b", "a in (b,c)", "a notin ()", "!a", "a", "", ",", "a=b,c", "a in (b", "x/y=z", "a='", "a=\x00", "a=\xff", "a in (b,c),!d,e!=f",
+	} {
+		f.Add(seed)
+	}
+	b := newBackend(f)
+	b.create(ada, `{"name":"a","labels":{"a":"b"}}`)
+	b.create(ada, `{"name":"b"}`)
+	f.Fuzz(func(t *testing.T, selector string) {
+		b := b.with(t)
+		r := b.get(ada, clusters+"?label_selector="+url.QueryEscape(selector))
+		if r.status != http.StatusOK {
+			if code := r.refused(); code != v1.CodeInvalidQuery {
+				t.Errorf("%q is refused with %s", selector, code)
+			}
+			return
+		}
+		if list := into[v1.ClusterList](r); int(list.Total) != len(list.Clusters) {
+			t.Errorf("%q: %d of %d", selector, len(list.Clusters), list.Total)
+		}
+	})
+}
+
+// with is the same server in the hands of another test.
+func (b *backend) with(t *testing.T) *backend {
+	mine := *b
+	mine.t = t
+	return &mine
+}
+
+// refused checks that an answer is a refusal, and no failure of ours, and returns its code.
+func (r reply) refused() v1.Code {
+	r.t.Helper()
+	var body v1.ErrorBody
+	if err := json.NewDecoder(strings.NewReader(r.body)).Decode(&body); err != nil || r.status < 400 || r.status >= 500 {
+		r.t.Fatalf("status %d, %v: %.600s", r.status, err, r.body)
+	}
+	return body.Code
+}
+
+// clear empties a table, so that a fuzzer does not slow down as it goes.
+func (b *backend) clear(table string) {
+	b.t.Helper()
+	if _, err := b.pool.Exec(b.t.Context(), "DELETE FROM "+table); err != nil {
+		b.t.Fatal(err)
+	}
+}
