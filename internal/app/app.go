@@ -74,27 +74,31 @@ func (p *parts) run(ctx context.Context) error {
 
 // drain ends everything within the shutdown timeout, whatever hangs. The first half of
 // the time is for requests; what is left is for the loops, of which the relay is the one
-// that may have something on its way.
+// that may have something on its way. The last tenth is kept for closing, so that the
+// process itself has ended in time.
 func (p *parts) drain(ctx context.Context, stopLoops context.CancelFunc, group *errgroup.Group) error {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Server.ShutdownTimeout)
+	limit := p.cfg.Server.ShutdownTimeout
+	draining, cancel := context.WithTimeout(ctx, limit*9/10)
 	defer cancel()
 	p.draining.Store(true)
 
-	requests, cancelRequests := context.WithTimeout(ctx, p.cfg.Server.ShutdownTimeout/2)
+	requests, cancelRequests := context.WithTimeout(draining, limit/2)
 	p.apiServer.shutdown(requests)
 	cancelRequests()
 	stopLoops()
-	p.metricsServer.shutdown(ctx)
+	p.metricsServer.shutdown(draining)
 
 	ended := make(chan error, 1)
 	go func() { ended <- group.Wait() }()
 	var err error
 	select {
 	case err = <-ended:
-	case <-ctx.Done():
+	case <-draining.Done():
 		err = errors.New("the loops did not end in time")
 	}
-	return errors.Join(err, p.close(ctx))
+	closing, cancelClosing := context.WithTimeout(ctx, limit/20)
+	defer cancelClosing()
+	return errors.Join(err, p.close(closing))
 }
 
 // work brings the schema up to date and then runs the loops. ctx ends when the service
