@@ -42,7 +42,8 @@ func (s *Service) EnsureSubscription(ctx context.Context, name string, kind mode
 // then; before, it returns what makes receiving impossible, such as a missing
 // subscription. Events of different clusters are handled at the same time, those of one
 // cluster one after the other. A nil from handle acknowledges the event, an error has it
-// delivered again. What is no event is logged and acknowledged: it never will be one.
+// delivered again; by then later events of its cluster may have been handled, as the
+// client has them already. What is no event is logged and acknowledged: it never will be one.
 func (s *Service) Receive(ctx context.Context, subscription string, handle func(context.Context, Received) error) error {
 	sub := s.client.Subscriber(subscription)
 	sub.ReceiveSettings.NumGoroutines = 1
