@@ -12,8 +12,13 @@ import (
 	"time"
 )
 
-// batch is how many resources one statement of a pass takes.
-const batch = 500
+const (
+	// batch is how many resources one statement of a pass takes.
+	batch = 500
+	// maxBatches bounds either half of a pass, so that neither a flood of stale statuses
+	// nor rows that somebody keeps locked hold up what else is due. The next pass goes on.
+	maxBatches = 20
+)
 
 // Scheduler runs passes. It is used by one goroutine.
 type Scheduler struct {
@@ -43,15 +48,15 @@ type Result struct {
 func (s *Scheduler) Run(ctx context.Context) error {
 	tick := time.NewTicker(s.interval)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		_, err := s.RunOnce(ctx)
 		s.report(ctx, err)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-tick.C:
 		}
 	}
+	return nil
 }
 
 func (s *Scheduler) report(ctx context.Context, err error) {
@@ -66,7 +71,7 @@ func (s *Scheduler) report(ctx context.Context, err error) {
 }
 
 // RunOnce runs one pass: it refreshes what is stale and wakes what is due, the most
-// overdue first, in batches until there is no more. Work done before an error stands.
+// overdue first, up to 10,000 of each in batches. Work done before an error stands.
 func (s *Scheduler) RunOnce(ctx context.Context) (Result, error) {
 	began := time.Now()
 	var r Result
@@ -79,21 +84,23 @@ func (s *Scheduler) RunOnce(ctx context.Context) (Result, error) {
 }
 
 func (s *Scheduler) refresh(ctx context.Context, r *Result) error {
-	for {
+	for range maxBatches {
 		n, err := s.service.Refresh(ctx, batch)
 		r.Refreshed += n
 		if err != nil || n < batch {
 			return err
 		}
 	}
+	return nil
 }
 
 func (s *Scheduler) wake(ctx context.Context, r *Result) error {
-	for {
+	for range maxBatches {
 		late, err := s.service.WakeDue(ctx, s.offset, batch)
 		r.Lateness = append(r.Lateness, late...)
 		if err != nil || len(late) < batch {
 			return err
 		}
 	}
+	return nil
 }
