@@ -208,9 +208,12 @@ func TestServerGoesAndComes(t *testing.T) {
 	options := pg.Options() // with the port that it got
 	must(t, pg.Stop(t.Context()))
 	calls := map[string]func() error{
-		"ping":   func() error { return db.Ping(t.Context()) },
-		"get":    func() error { _, err := db.GetCluster(t.Context(), id, ""); return err },
-		"report": func() error { _, err := db.StoreReport(t.Context(), id, report("dns", 0, "True", "R", ""), 0); return err },
+		"ping": func() error { return db.Ping(t.Context()) },
+		"get":  func() error { _, err := db.GetCluster(t.Context(), id, ""); return err },
+		"report": func() error {
+			_, err := db.StoreReport(t.Context(), id, report("dns", 0, "True", "R", ""), 0)
+			return err
+		},
 		"list":   func() error { _, _, err := db.ListClusters(t.Context(), models.ListQuery{Limit: 1}); return err },
 		"claim":  func() error { _, err := db.ClaimEvents(t.Context(), newID(), 0, 1); return err },
 		"purge":  func() error { _, err := db.PurgePublished(t.Context(), 0, 1); return err },

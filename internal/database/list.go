@@ -17,11 +17,11 @@ type conditions struct {
 	args  []any
 }
 
-// add appends a term in which each ? stands for the next of the values.
+// add appends a term in which each $? stands for the next of the values.
 func (c *conditions) add(term string, values ...any) {
 	for _, v := range values {
 		c.args = append(c.args, v)
-		term = strings.Replace(term, "?", fmt.Sprintf("$%d", len(c.args)), 1)
+		term = strings.Replace(term, "$?", fmt.Sprintf("$%d", len(c.args)), 1)
 	}
 	c.terms = append(c.terms, term)
 }
@@ -33,13 +33,13 @@ func scope(q models.ListQuery) *conditions {
 	c := &conditions{}
 	c.add("c.deleted_at IS NULL")
 	if q.CreatedBy != "" {
-		c.add("c.created_by = ?", q.CreatedBy)
+		c.add("c.created_by = $?", q.CreatedBy)
 	}
 	if q.Platform != "" {
-		c.add("c.platform = ?", q.Platform)
+		c.add("c.platform = $?", q.Platform)
 	}
 	if q.Name != "" {
-		c.add("c.name = ?", q.Name)
+		c.add("c.name = $?", q.Name)
 	}
 	for _, r := range q.Labels {
 		c.addRequirement(r)
@@ -47,18 +47,18 @@ func scope(q models.ListQuery) *conditions {
 	return c
 }
 
-// addRequirement uses the operators that the index on labels serves. The key-exists
-// operator is written as a function, since ? stands for an argument here.
+// addRequirement uses the operators that the index on labels serves: @> for a label with
+// its value, ? for a key.
 func (c *conditions) addRequirement(r models.Requirement) {
 	switch r.Op {
 	case models.OpIn:
-		c.add("("+strings.TrimSuffix(strings.Repeat("c.labels @> ? OR ", len(r.Values)), " OR ")+")", labelObjects(r)...)
+		c.add("("+strings.TrimSuffix(strings.Repeat("c.labels @> $? OR ", len(r.Values)), " OR ")+")", labelObjects(r)...)
 	case models.OpNotIn:
-		c.add("NOT coalesce(c.labels ->> ? = ANY(?), false)", r.Key, r.Values)
+		c.add("NOT coalesce(c.labels ->> $? = ANY($?), false)", r.Key, r.Values)
 	case models.OpExists:
-		c.add("jsonb_exists(c.labels, ?)", r.Key)
+		c.add("c.labels ? $?", r.Key)
 	case models.OpDoesNotExist:
-		c.add("NOT jsonb_exists(c.labels, ?)", r.Key)
+		c.add("NOT c.labels ? $?", r.Key)
 	}
 }
 
@@ -82,7 +82,7 @@ func (db *DB) ListClusters(ctx context.Context, q models.ListQuery) ([]*Snapshot
 	defer cancel()
 	matches := scope(q)
 	if q.Phase != "" {
-		matches.add("c.phase = ?", string(q.Phase))
+		matches.add("c.phase = $?", string(q.Phase))
 	}
 	count := `SELECT count(*) FROM (SELECT FROM clusters c` + matches.where()
 	if !q.ExactTotal {

@@ -271,4 +271,3 @@ func TestTrap21_TimesCarryTheirZone(t *testing.T) {
 		}))
 	}
 }
-

@@ -1,0 +1,219 @@
+package database_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// listed is a cluster as the oracle of lists knows it.
+type listed struct {
+	id, name, owner, platform string
+	phase                     v1.Phase
+	labels                    map[string]string
+	createdAt                 time.Time
+	deleted                   bool
+}
+
+var (
+	listOwners    = []string{"alice@example.com", "bob@example.com", "o'hara@example.com"}
+	listPlatforms = []string{"", "gcp", "aws"}
+	listKeys      = []string{"env", "team", "example.com/tier"}
+	listValues    = []string{"", "prod", "dev", "a.b_c-D"}
+)
+
+// plant stores n random clusters past the package, many of them created at the same
+// moment, some deleted, and returns them.
+func plant(t *testing.T, f fixture, n int) []listed {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(1, 2))
+	pick := func(from []string) string { return from[rng.IntN(len(from))] }
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	all := make([]listed, n)
+	for i := range all {
+		c := listed{
+			id: newID(), name: fmt.Sprintf("n%d", i%40), owner: pick(listOwners), platform: pick(listPlatforms),
+			phase: v1.Phases()[rng.IntN(4)], labels: map[string]string{},
+			createdAt: start.Add(time.Duration(rng.IntN(20)) * time.Second), deleted: rng.IntN(10) == 0,
+		}
+		for _, key := range listKeys {
+			if rng.IntN(2) == 0 {
+				c.labels[key] = pick(listValues)
+			}
+		}
+		if i >= 120 {
+			c.name = fmt.Sprintf("m%d", i) // A name is unique for its owner.
+		} else if i >= 40 {
+			c.owner = listOwners[i/40]
+		} else {
+			c.owner = listOwners[0]
+		}
+		all[i] = c
+		labels, err := json.Marshal(c.labels)
+		must(t, err)
+		f.exec(t, `INSERT INTO clusters (id, name, created_by, labels, spec, status, status_dirty, created_at, deleted_at)
+			VALUES ($1, $2, $3, $4, jsonb_build_object('platform', jsonb_build_object('type', upper($5::text))), jsonb_build_object('phase', $6::text), false,
+			$7, CASE WHEN $8 THEN now() END)`, c.id, c.name, c.owner, labels, c.platform, string(c.phase), c.createdAt, c.deleted)
+	}
+	return all
+}
+
+// naiveList is what a query means.
+func naiveList(all []listed, q models.ListQuery) (page []string, total int64) {
+	var matching []listed
+	for _, c := range all {
+		if !c.deleted && (q.CreatedBy == "" || c.owner == q.CreatedBy) && (q.Platform == "" || c.platform == q.Platform) &&
+			(q.Name == "" || c.name == q.Name) && (q.Phase == "" || c.phase == q.Phase) &&
+			!slices.ContainsFunc(q.Labels, func(r models.Requirement) bool { return !r.Matches(c.labels) }) {
+			matching = append(matching, c)
+		}
+	}
+	slices.SortFunc(matching, func(a, b listed) int {
+		return cmp.Or(b.createdAt.Compare(a.createdAt), strings.Compare(b.id, a.id))
+	})
+	for i, c := range matching {
+		if i >= q.Offset && i < q.Offset+q.Limit {
+			page = append(page, c.id)
+		}
+	}
+	return page, int64(len(matching))
+}
+
+// TestListsMatchTheOracle: each filter alone and all in combination, the order and its
+// ties, pages past the end.
+func TestListsMatchTheOracle(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	all := plant(t, f, 300)
+	maybe := func(rt *rapid.T, name string, values []string) string {
+		if !rapid.Bool().Draw(rt, "by "+name) {
+			return ""
+		}
+		return rapid.SampledFrom(values).Draw(rt, name)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		q := models.ListQuery{
+			Limit: rapid.IntRange(1, 100).Draw(rt, "limit"), Offset: rapid.SampledFrom([]int{0, 0, 1, 7, 100, 1000}).Draw(rt, "offset"),
+			CreatedBy: maybe(rt, "owner", append(listOwners, "' OR 1=1 --")), Platform: maybe(rt, "platform", listPlatforms),
+			Name: maybe(rt, "name", []string{"n1", "n39", "m200", `n1"`, "$1"}), Phase: v1.Phase(maybe(rt, "phase", []string{"Ready", "Failed", "Deleting"})),
+			ExactTotal: rapid.Bool().Draw(rt, "exact"),
+		}
+		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(rt, "terms") {
+			q.Labels = append(q.Labels, models.Requirement{
+				Key:    rapid.SampledFrom(append(listKeys, "no'such\"key", "?")).Draw(rt, "key"),
+				Op:     rapid.SampledFrom([]models.Operator{models.OpIn, models.OpNotIn, models.OpExists, models.OpDoesNotExist}).Draw(rt, "op"),
+				Values: rapid.SliceOfN(rapid.SampledFrom(append(listValues, `"}' ?`)), 1, 3).Draw(rt, "values"),
+			})
+		}
+		snaps, total, err := f.ListClusters(t.Context(), q)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		var page []string
+		for _, s := range snaps {
+			page = append(page, s.Cluster.ID)
+		}
+		wantPage, wantTotal := naiveList(all, q)
+		if total != wantTotal || !slices.Equal(page, wantPage) {
+			rt.Fatalf("%+v: total %d, want %d; page\n%v, want\n%v", q, total, wantTotal, page, wantPage)
+		}
+	})
+}
+
+// TestTotals are counted to one beyond the bound, and on request to the end.
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.grow(t, 999)
+	for _, want := range []struct {
+		more         int
+		cheap, exact int64
+	}{{0, 999, 999}, {1, 1000, 1000}, {1, 1001, 1001}, {500, 1001, 1501}} {
+		f.grow(t, want.more)
+		for _, row := range []struct {
+			q    models.ListQuery
+			want int64
+		}{
+			{models.ListQuery{Limit: 1}, want.cheap},
+			{models.ListQuery{Limit: 1, ExactTotal: true}, want.exact},
+			{models.ListQuery{Limit: 1, ExactTotal: true, Offset: 5000}, want.exact},
+			{models.ListQuery{Limit: 1, Name: "none", ExactTotal: true}, 0},
+		} {
+			if _, total, err := f.ListClusters(t.Context(), row.q); err != nil || total != row.want {
+				t.Errorf("%+v: total %d, %v, want %d", row.q, total, err, row.want)
+			}
+		}
+	}
+}
+
+// grow stores n clusters, of ten owners, three platforms, four phases.
+func (f fixture) grow(t *testing.T, n int) {
+	t.Helper()
+	f.exec(t, `
+		INSERT INTO clusters (name, created_by, labels, spec, status, status_dirty, created_at, generation_started_at)
+		SELECT 'c' || gen_random_uuid(), 'user' || i % 10 || '@example.com',
+			jsonb_build_object('env', CASE WHEN i % 100 = 0 THEN 'prod' ELSE 'dev' END, 'n', (i % 500)::text),
+			jsonb_build_object('platform', jsonb_build_object('type', (ARRAY['gcp', 'aws', 'azure'])[1 + i % 3]), 'text', repeat('x', 200)),
+			jsonb_build_object('phase', CASE WHEN i % 50 = 0 THEN 'Failed' WHEN i % 50 = 1 THEN 'Pending' ELSE 'Ready' END, 'observedGeneration', 1),
+			false, now() - make_interval(secs => i), now() - interval '1 day'
+		FROM generate_series(1, $1::int) AS i`, n)
+}
+
+// TestTrap31_NoTextBecomesSQL: values with every kind of quote find nothing, break
+// nothing, and are found again by those who stored them.
+func TestTrap31_NoTextBecomesSQL(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create(t, "bystander")
+	for i, text := range []string{`' OR '1'='1`, `'; DROP TABLE clusters; --`, `"`, `\`, `$1`, `$$`, `?`, `%`, `{"a":1}`, "\u2019 é"} {
+		for _, q := range []models.ListQuery{
+			{CreatedBy: text}, {Platform: text}, {Name: text}, {Phase: v1.Phase(text)},
+			{Labels: []models.Requirement{{Key: text, Op: models.OpExists}}},
+			{Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}}},
+			{Labels: []models.Requirement{{Key: "k", Op: models.OpIn, Values: []string{text, text}}}},
+			{Labels: []models.Requirement{{Key: text, Op: models.OpDoesNotExist}, {Key: "k", Op: models.OpIn, Values: []string{text}}}},
+		} {
+			q.Limit = 10
+			if page, total, err := f.ListClusters(t.Context(), q); err != nil || total != 0 || len(page) > 0 {
+				t.Errorf("%+v: %d matches, %v", q, total, err)
+			}
+		}
+		c := &models.Cluster{
+			ID: newID(), Name: fmt.Sprintf("c%d", i), Description: text, CreatedBy: text, Labels: map[string]string{text: text},
+			Spec: v1.Object(`{"a":` + quoted(text) + `}`),
+		}
+		snap, err := f.InsertCluster(t.Context(), c, pull, event(v1.ClusterCreated, text))
+		if err != nil || snap.Cluster.Description != text {
+			t.Errorf("stored %q: %v", text, err)
+			continue
+		}
+		mine := models.ListQuery{Limit: 10, CreatedBy: text, Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}, {Key: text, Op: models.OpExists}}}
+		if page, total, err := f.ListClusters(t.Context(), mine); err != nil || total != 1 || page[0].Cluster.ID != c.ID {
+			t.Errorf("%q is not found again: %d, %v", text, total, err)
+		}
+		if _, err := f.StoreReport(t.Context(), c.ID, report(text, 0, v1.ConditionTrue, text, text), debounce); err != nil {
+			t.Errorf("report of %q: %v", text, err)
+		}
+		if list, err := f.ControllerStatuses(t.Context(), c.ID); err != nil || len(list) != 1 || list[0].ControllerName != text || list[0].Conditions[0].Reason != text {
+			t.Errorf("report of %q came back as %+v, %v", text, list, err)
+		}
+	}
+}
+
+func quoted(text string) string {
+	out, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(out)
+}

@@ -1,0 +1,214 @@
+package database_test
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// plan is a node of EXPLAIN (FORMAT JSON).
+type plan struct {
+	Type     string `json:"Node Type"`
+	Relation string `json:"Relation Name"`
+	Index    string `json:"Index Name"`
+	Hit      int    `json:"Shared Hit Blocks"`
+	Read     int    `json:"Shared Read Blocks"`
+	Plans    []plan `json:"Plans"`
+}
+
+// walk calls visit for a node and all below it.
+func (p plan) walk(visit func(plan)) {
+	visit(p)
+	for _, child := range p.Plans {
+		child.walk(visit)
+	}
+}
+
+// scanned returns the tables that are read from end to end, and the indexes used.
+func (p plan) scanned() (tables, indexes []string) {
+	p.walk(func(n plan) {
+		if n.Type == "Seq Scan" && n.Relation != "" {
+			tables = append(tables, n.Relation)
+		}
+		if n.Index != "" {
+			indexes = append(indexes, n.Index)
+		}
+	})
+	return tables, indexes
+}
+
+func (p plan) buffers() int { return p.Hit + p.Read }
+
+// explain runs a recorded statement in a transaction that is rolled back, and returns
+// what it did.
+func (f fixture) explain(t *testing.T, s database.Statement) plan {
+	t.Helper()
+	tx, err := f.raw.Begin(t.Context())
+	must(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	rows, err := tx.Query(t.Context(), `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) `+s.SQL, s.Args...)
+	must(t, err)
+	text, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[[]byte])
+	if err != nil {
+		t.Fatalf("explain %s: %v", s.SQL, err)
+	}
+	var plans []struct{ Plan plan }
+	must(t, json.Unmarshal(text, &plans))
+	return plans[0].Plan
+}
+
+// newRecorded returns a fixture whose statements are recorded.
+func newRecorded(t *testing.T) (fixture, *database.Recorder) {
+	t.Helper()
+	f := newFixture(t)
+	recorder := &database.Recorder{}
+	db, err := database.OpenRecorded(t.Context(), database.Options{URL: f.url}, recorder)
+	must(t, err)
+	t.Cleanup(db.Close)
+	f.DB = db
+	return f, recorder
+}
+
+// fleet is how many clusters the plans are made for.
+const fleet = 20_000
+
+// TestPlans: at 20,000 clusters no list, claim or purge reads a table from end to end,
+// and each uses the index that was made for it.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	f, recorder := newRecorded(t)
+	f.grow(t, fleet)
+	f.exec(t, `UPDATE clusters SET created_by = 'rare@example.com', spec = '{"platform":{"type":"moon"}}', name = 'rare-' || left(name, 20)
+		WHERE labels ->> 'n' = '7'`)
+	f.exec(t, `INSERT INTO controller_status (cluster_id, controller_name) SELECT id, 'dns' FROM clusters WHERE phase = 'Failed'`)
+	f.exec(t, `UPDATE clusters SET deleted_at = CASE WHEN created_at < now() - interval '19000 s' THEN now() END,
+		status_dirty = phase = 'Pending' AND created_at > now() - interval '5000 s',
+		recheck_at = CASE phase WHEN 'Failed' THEN now() + interval '10 min' END`)
+	f.exec(t, `UPDATE reconciliation_schedule SET next_reconcile_at = now() + make_interval(secs => 1 + 300 * random())`)
+	f.exec(t, `INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, published_at)
+		SELECT gen_random_uuid(), 'cluster', id, id, 'cluster.created', 'created', false, 1, platform, created_by, '{}', now() - interval '1 h' FROM clusters`)
+	f.exec(t, `VACUUM ANALYZE`)
+	id := value[string](t, f, `SELECT id::text FROM clusters WHERE deleted_at IS NULL LIMIT 1`)
+	ctx := t.Context()
+	in := func(work func(context.Context, *database.Tx) error) func() error {
+		return func() error { return f.InTx(ctx, work) }
+	}
+	list := func(q models.ListQuery) func() error {
+		return func() error {
+			q.Limit = 50
+			_, _, err := f.ListClusters(ctx, q)
+			return err
+		}
+	}
+	stale := func(q models.ListQuery) func() error {
+		return func() error { _, err := f.StaleInScope(ctx, q, 1000); return err }
+	}
+	purge := func(p func(context.Context, time.Duration, int) (int, error)) func() error {
+		return func() error { _, err := p(ctx, 24*time.Hour, 100); return err }
+	}
+	const (
+		all  = ""  // so many match that any index will do
+		scan = "-" // no index knows what is not there: the table may be read until there are enough
+	)
+	for _, row := range []struct {
+		what    string
+		do      func() error
+		index   string
+		buffers int // a table of clusters has some 1,700
+	}{
+		{"list", list(models.ListQuery{}), "clusters_newest", 50},
+		{"list of an owner of a tenth", list(models.ListQuery{CreatedBy: "user3@example.com"}), all, 100},
+		{"list of an owner of few", list(models.ListQuery{CreatedBy: "rare@example.com"}), "clusters_owner", 100},
+		{"list by phase", list(models.ListQuery{Phase: v1.PhaseFailed}), "clusters_phase", 400},
+		{"list by the common phase", list(models.ListQuery{Phase: v1.PhaseReady}), all, 50},
+		{"list by a phase that nobody is in", list(models.ListQuery{Phase: v1.PhaseDeleting}), "clusters_phase", 10},
+		{"list by a common platform", list(models.ListQuery{Platform: "gcp"}), all, 50},
+		{"list by a rare platform", list(models.ListQuery{Platform: "moon"}), "clusters_platform", 100},
+		{"list by name", list(models.ListQuery{Name: "c1"}), "clusters_name", 10},
+		{"list by a rare label", list(models.ListQuery{Labels: []models.Requirement{{Key: "n", Op: models.OpIn, Values: []string{"8", "9"}}}}), "clusters_labels", 250},
+		{"list by a key that nobody has", list(models.ListQuery{Labels: []models.Requirement{{Key: "none", Op: models.OpExists}}}), "clusters_labels", 10},
+		{"list by a common label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpNotIn, Values: []string{"prod"}}}}), scan, 500},
+		{"list of an owner by phase", list(models.ListQuery{CreatedBy: "user3@example.com", Phase: v1.PhaseFailed}), all, 500},
+		{"stale statuses in scope", stale(models.ListQuery{}), "clusters_dirty", 500},
+		{"stale statuses of an owner", stale(models.ListQuery{CreatedBy: "user3@example.com"}), "clusters_dirty", 500},
+		{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, "clusters_dirty", 800},
+		{"get", func() error { _, err := f.GetCluster(ctx, id, ""); return err }, "clusters_pkey", 10},
+		{"report", func() error {
+			_, err := f.StoreReport(ctx, id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+			return err
+		}, "clusters_pkey", 50},
+		{"reports", func() error { _, err := f.ControllerStatuses(ctx, id); return err }, "controller_status_pkey", 10},
+		{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_waiting", 50},
+		{"claim of due clusters", in(func(ctx context.Context, tx *database.Tx) error {
+			_, err := tx.ClaimDue(ctx, time.Second, 100)
+			return err
+		}), "reconciliation_schedule_due", 1000},
+		{"purge of tombstones", purge(f.PurgeTombstones), "clusters_deleted", 10},
+		{"purge of published events", purge(f.PurgePublished), "outbox_published", 10},
+	} {
+		recorder.Take()
+		must(t, row.do())
+		statements := slices.DeleteFunc(recorder.Take(), func(s database.Statement) bool { return s.SQL == "begin" || s.SQL == "commit" })
+		if len(statements) == 0 {
+			t.Fatalf("%s: nothing was recorded", row.what)
+		}
+		for i, s := range statements {
+			p := f.explain(t, s)
+			tables, indexes := p.scanned()
+			t.Logf("%-34s statement %d: %4d buffers %v", row.what, i, p.buffers(), indexes)
+			if len(tables) > 0 && row.index != scan {
+				t.Errorf("%s, statement %d: reads all of %v", row.what, i, tables)
+			}
+			if row.index != all && row.index != scan && !slices.Contains(indexes, row.index) {
+				t.Errorf("%s, statement %d: uses %v, not %s", row.what, i, indexes, row.index)
+			}
+			if p.buffers() > row.buffers {
+				t.Errorf("%s, statement %d: %d buffers, at most %d", row.what, i, p.buffers(), row.buffers)
+			}
+		}
+	}
+}
+
+// TestTrap18_ClaimsCostTheSameInABacklog: after an outage the outbox is long. A claim of 100
+// events costs what it did before.
+func TestTrap18_ClaimsCostTheSameInABacklog(t *testing.T) {
+	t.Parallel()
+	f, recorder := newRecorded(t)
+	ctx := t.Context()
+	cost := map[int]int{}
+	waiting := 0
+	for _, n := range []int{1000, 100_000} {
+		// Ten changes of each resource, and a wake-up for every tenth event.
+		f.exec(t, `
+			WITH resources AS (SELECT gen_random_uuid() AS id, r FROM generate_series(1, $1::int / 10) AS r)
+			INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata)
+			SELECT gen_random_uuid(), 'cluster', id, id, 'cluster.updated', 'spec_changed', i = 0, 1, '', 'a', '{}'
+			FROM resources, generate_series(0, 9) AS i ORDER BY i, r`, n-waiting)
+		waiting = n
+		f.exec(t, `VACUUM ANALYZE outbox`)
+		recorder.Take()
+		events, err := f.ClaimEvents(ctx, newID(), 0, 100)
+		must(t, err)
+		if len(events) == 0 {
+			t.Fatal("nothing to claim")
+		}
+		p := f.explain(t, recorder.Take()[0])
+		tables, _ := p.scanned()
+		if len(tables) > 0 && n > 1000 { // A few pages are read from end to end, and should be.
+			t.Errorf("with %d waiting: reads all of %v", n, tables)
+		}
+		cost[n] = p.buffers() / len(events)
+		t.Logf("%d waiting: %d buffers for %d events", n, p.buffers(), len(events))
+	}
+	if cost[100_000] > 2*cost[1000] {
+		t.Errorf("buffers an event: %v", cost)
+	}
+}
