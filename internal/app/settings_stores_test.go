@@ -1,0 +1,117 @@
+package app_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	pb "cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+
+	"github.com/cls-backend/cls-backend/internal/dbtest"
+)
+
+// burst makes n requests that wait for the row of a cluster, calls meanwhile once as many
+// sessions as expected wait in PostgreSQL, and lets them go.
+func (w *world) burst(n, expected int, meanwhile func()) {
+	w.t.Helper()
+	id := w.create("locked", `{}`).ID
+	release := w.lock(id)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() { w.send(http.MethodPost, "/api/v1/clusters/"+id+"/reconcile", "", as(user)...) })
+	}
+	await(w.t, "waiting sessions", func() bool { return w.sessions("wait_event_type = 'Lock'") >= expected })
+	meanwhile()
+	release()
+	wg.Wait()
+}
+
+func showMostConnections(t *testing.T) {
+	w := newWorld(t, "DATABASE_MAX_OPEN_CONNS=3", "DATABASE_MIN_IDLE_CONNS=0")
+	w.burst(12, 3, func() {
+		if n := w.sessions("true"); n != 3 {
+			t.Errorf("%d connections", n)
+		}
+	})
+	if got := w.metric("cls_db_pool_max_connections"); got != 3 {
+		t.Errorf("the metric says %v", got)
+	}
+}
+
+func showIdleConnections(t *testing.T) {
+	w := newWorld(t, "DATABASE_MIN_IDLE_CONNS=9")
+	await(t, "idle connections", func() bool { return w.sessions("state = 'idle'") >= 9 })
+}
+
+func showLifetime(t *testing.T) {
+	w := newWorld(t, "DATABASE_CONN_MAX_LIFETIME=1s", "DATABASE_MIN_IDLE_CONNS=0")
+	first := value[time.Time](t, w.database, "SELECT clock_timestamp()")
+	await(t, "the end of the first connections", func() bool {
+		return value[int](t, w.database, `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'cls-backend' AND backend_start < $1`, first) == 0
+	})
+}
+
+// The pool looks for idle connections once a minute, and whenever one has broken, which
+// saves the test that minute.
+func showIdleTime(t *testing.T) {
+	w := newWorld(t, "DATABASE_CONN_MAX_IDLE_TIME=1s", "DATABASE_MIN_IDLE_CONNS=0")
+	w.burst(10, 10, func() {})
+	const idle = "state = 'idle' AND state_change < clock_timestamp() - interval '1.1 seconds'"
+	await(t, "idle connections", func() bool { return w.sessions(idle) >= 4 })
+	began := time.Now()
+	value[int](t, w.database, `SELECT count(pg_terminate_backend(pid)) FROM (
+		SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cls-backend'
+		ORDER BY state_change DESC LIMIT 1) latest`)
+	await(t, "their end", func() bool { return w.sessions(idle) == 0 })
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("they ended after %v", took)
+	}
+}
+
+func showStatementTimeout(t *testing.T) {
+	w := newWorld(t, "DATABASE_STATEMENT_TIMEOUT=200ms")
+	id := w.create("locked", `{}`).ID
+	defer w.lock(id)()
+	a := w.send(http.MethodPost, "/api/v1/clusters/"+id+"/reconcile", "", as(user)...)
+	a.expect(t, http.StatusServiceUnavailable, "UNAVAILABLE")
+	if a.took > 5*time.Second {
+		t.Errorf("answered after %v", a.took)
+	}
+}
+
+func showTopics(t *testing.T) {
+	w := newWorld(t, "GOOGLE_CLOUD_PROJECT=my-project", "PUBSUB_CLUSTER_EVENTS_TOPIC=my-clusters", "PUBSUB_NODEPOOL_EVENTS_TOPIC=my-pools")
+	var names []string
+	await(t, "the topics", func() bool {
+		list, err := w.pubsub.Server().GServer.ListTopics(t.Context(), &pb.ListTopicsRequest{Project: "projects/my-project"})
+		must(t, err)
+		names = nil
+		for _, topic := range list.GetTopics() {
+			names = append(names, topic.GetName())
+		}
+		return len(names) == 2
+	})
+	slices.Sort(names)
+	if got := strings.Join(names, " "); got != "projects/my-project/topics/my-clusters projects/my-project/topics/my-pools" {
+		t.Errorf("topics: %s", got)
+	}
+	w.create("one", `{}`)
+	await(t, "the event", func() bool { return len(w.pubsub.Server().Messages()) == 1 })
+	if got := w.pubsub.Server().Messages()[0].Topic; got != "projects/my-project/topics/my-clusters" {
+		t.Errorf("published to %s", got)
+	}
+}
+
+func showPublishTimeout(t *testing.T) {
+	r := start(t, configured(t, dbtest.New(t), hung(t), "PUBSUB_PUBLISH_TIMEOUT=50ms"))
+	begun := time.Now()
+	r.create("one", `{}`)
+	await(t, "failed publishes", func() bool { return r.metric(`cls_publish_total{result="retry"`) >= 1 })
+	if took := time.Since(begun); took > 8*time.Second { // the default is 10 s
+		t.Errorf("the first publish failed after %v", took)
+	}
+}
