@@ -24,9 +24,9 @@ const (
 	deadline      = 30 * time.Minute
 )
 
-// TestInterleavings puts reports, reads and changes of the spec in 1,000 random orders,
+// TestTrap08_Interleavings puts reports, reads and changes of the spec in 1,000 random orders,
 // and judges what a read shows in the end by the pure rule over the facts in the tables.
-func TestInterleavings(t *testing.T) {
+func TestTrap08_Interleavings(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -39,9 +39,9 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// TestInterleavingsNoticeAnUnconditionalStore holds the test above against the fault it
+// TestTrap08_AnUnconditionalStoreIsNoticed holds the test above against the fault it
 // is for: without the condition of the conditional store, each seed must find a violation.
-func TestInterleavingsNoticeAnUnconditionalStore(t *testing.T) {
+func TestTrap08_AnUnconditionalStoreIsNoticed(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
