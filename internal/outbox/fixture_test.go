@@ -27,7 +27,7 @@ const (
 	project = "p"
 	topic   = "cluster-events"
 	// limit is when a test that waits for something gives up.
-	limit = 30 * time.Second
+	limit = time.Minute
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }

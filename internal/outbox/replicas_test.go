@@ -44,7 +44,7 @@ func TestTrap02_TwoRelaysKeepTheOrderOfACluster(t *testing.T) {
 // without.
 func (w *world) failSometimes(share float64) func(context.Context, *pb.PubsubMessage) error {
 	return func(ctx context.Context, m *pb.PubsubMessage) error {
-		switch u := rand.Float64(); { //nolint:gosec // chance, not a secret
+		switch u := rand.Float64(); {
 		case u < share/2:
 			_, err := w.server.fake.GServer.Publish(ctx, &pb.PublishRequest{
 				Topic:    "projects/" + project + "/topics/" + topic,

@@ -97,6 +97,7 @@ func TestTrap18_ChangesGoBeforeWakeUps(t *testing.T) {
 	}
 	got, err := r.RunOnce(t.Context())
 	must(t, err)
+	await(t, "the batch to be out", func() bool { return len(w.server.published()) == clusters+got.Claimed })
 	if !slices.Contains(w.server.published(), changed) {
 		t.Errorf("the change is not among the first %d of %d events", got.Claimed, clusters+1)
 	}

@@ -87,7 +87,7 @@ func (s *Service) startSpan(ctx context.Context, t *topic, q *models.QueuedEvent
 	if !caller.IsValid() {
 		return ctx, noop.Span{}
 	}
-	ctx, span := s.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, caller), "publish "+t.id,
+	ctx, span := s.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, caller), "publish "+t.id, //nolint:spancheck // the caller ends it
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 			attribute.String("messaging.system", "gcp_pubsub"),
 			attribute.String("messaging.destination.name", t.id),
@@ -96,5 +96,5 @@ func (s *Service) startSpan(ctx context.Context, t *topic, q *models.QueuedEvent
 	carrier := propagation.MapCarrier{}
 	w3c.Inject(ctx, carrier)
 	q.Traceparent = carrier[attrTraceparent]
-	return ctx, span
+	return ctx, span //nolint:spancheck // the caller ends it
 }
