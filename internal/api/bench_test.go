@@ -26,6 +26,7 @@ func BenchmarkList(b *testing.B) {
 func BenchmarkInfo(b *testing.B) { benchmark(b, newBackendOn(b, nil, nil), "/api/v1/info") }
 
 func benchmark(b *testing.B, back *backend, path string) {
+	b.Helper()
 	back.get(ada, path).is(http.StatusOK) // The first read stores the status.
 	b.ReportAllocs()
 	for b.Loop() {

@@ -45,8 +45,9 @@ func render(d *huma.OpenAPI) (document, error) {
 func describe(d *huma.OpenAPI) {
 	d.Info = &huma.Info{
 		Title: "CLS Backend", Version: "1.0.0",
-		Description: "The control plane of a fleet of clusters. Users declare clusters, controllers are told of every change through Pub/Sub and report back, " +
-			"and each cluster has one status made of all reports.\n\nEvery failure has the body ErrorBody, or Problem (RFC 9457) for a client that accepts application/problem+json. " +
+		Description: "The control plane of a fleet of clusters. Users declare clusters, controllers are told of every change " +
+			"through Pub/Sub and report back, and each cluster has one status made of all reports.\n\n" +
+			"Every failure has the body ErrorBody, or Problem (RFC 9457) for a client that accepts application/problem+json. " +
 			"Fields may be added to answers at any time.",
 		License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 	}

@@ -119,6 +119,7 @@ func FuzzSelector(f *testing.F) {
 
 // with is the same server in the hands of another test.
 func (b *backend) with(t *testing.T) *backend {
+	t.Helper()
 	mine := *b
 	mine.t = t
 	return &mine

@@ -14,7 +14,7 @@ import (
 )
 
 // Every refusal has its status, its code and its field, and leaves no trace.
-func TestRefusals_ChangeNothing(t *testing.T) {
+func TestRefusals_ChangeNothing(t *testing.T) { //nolint:tparallel // a subtest compares the whole database
 	t.Parallel()
 	b := newBackend(t)
 	c := b.create(ada, `{"name":"orders","deletion_protection":true,"spec":{"platform":{"type":"gcp"}}}`)

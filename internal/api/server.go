@@ -80,7 +80,7 @@ func New(o Options) (*Server, error) {
 	if s.document, err = render(api.OpenAPI()); err != nil {
 		return nil, fmt.Errorf("render the OpenAPI document: %w", err)
 	}
-	s.document.serve(s.engine, chain.NoRoute)
+	s.document.serve(s.engine, middleware.NoRoute)
 	s.Handler = traced(middleware.Head(s.engine), o.Tracer)
 	return s, nil
 }
@@ -90,8 +90,8 @@ func newEngine(chain *middleware.Chain) *gin.Engine {
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false
 	r.Use(chain.Handlers()...)
-	r.NoRoute(chain.NoRoute)
-	r.NoMethod(chain.NoMethod)
+	r.NoRoute(middleware.NoRoute)
+	r.NoMethod(middleware.NoMethod)
 	return r
 }
 

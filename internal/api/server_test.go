@@ -60,8 +60,12 @@ func TestAnswers_AllCarryARequestID(t *testing.T) {
 		o.Health = func(context.Context) v1.Health { panic("on purpose") }
 	})
 	for _, c := range []call{
-		{method: "GET", path: clusters, as: ada}, {method: "GET", path: clusters}, {method: "GET", path: "/nope"},
-		{method: "PATCH", path: clusters}, {method: "GET", path: "/health"}, {method: "GET", path: "/docs"},
+		{method: "GET", path: clusters, as: ada},
+		{method: "GET", path: clusters},
+		{method: "GET", path: "/nope"},
+		{method: "PATCH", path: clusters},
+		{method: "GET", path: "/health"},
+		{method: "GET", path: "/docs"},
 	} {
 		c.header = http.Header{"X-Request-Id": {"mine-1"}}
 		if got := b.do(c).header.Get("X-Request-ID"); got != "mine-1" {
@@ -107,7 +111,7 @@ func TestLog_OneLineARequest(t *testing.T) {
 		if latency, ok := line["latency"].(float64); !ok || latency <= 0 {
 			t.Errorf("latency %v", line["latency"])
 		}
-		if bytes, ok := line["bytes"].(float64); !ok || bytes <= 0 {
+		if size, ok := line["bytes"].(float64); !ok || size <= 0 {
 			t.Errorf("bytes %v", line["bytes"])
 		}
 		got = append(got, fmt.Sprint(line["level"], " ", line["method"], " ", line["route"], " ", line["status"], " ", line["user"], " ", line["request_id"]))
@@ -129,8 +133,11 @@ func TestFailuresOfOurs_SayNothingAndAreLoggedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []call{
-		{method: "GET", path: path, as: ada}, {method: "GET", path: clusters, as: ada}, {method: "DELETE", path: path, as: ada},
-		{method: "POST", path: clusters, as: ada, body: `{"name":"x"}`}, {method: "PUT", path: path, as: ada, body: `{"spec":{}}`},
+		{method: "GET", path: path, as: ada},
+		{method: "GET", path: clusters, as: ada},
+		{method: "DELETE", path: path, as: ada},
+		{method: "POST", path: clusters, as: ada, body: `{"name":"x"}`},
+		{method: "PUT", path: path, as: ada, body: `{"spec":{}}`},
 	} {
 		before := len(b.logged())
 		r := b.do(c)
@@ -156,7 +163,7 @@ func TestDatabaseAway_IsUnavailableWithRetryAfter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lock.Rollback(context.Background()) //nolint:errcheck // the end of the test
+	defer lock.Rollback(context.Background())
 	if _, err := lock.Exec(t.Context(), "LOCK TABLE clusters"); err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,8 @@ func exampleReport() v1.StatusReport {
 	return v1.StatusReport{
 		ControllerName: "dns", ObservedGeneration: 1, Metadata: v1.Object(`{"zone":"orders.example.com"}`),
 		Conditions: []v1.ReportedCondition{{
-			Type: v1.ConditionAvailable, Status: v1.ConditionFalse, Reason: "ZonePending", Message: "the zone is being made", LastTransitionTime: &at,
+			Type: v1.ConditionAvailable, Status: v1.ConditionFalse, Reason: "ZonePending", Message: "the zone is being made",
+			LastTransitionTime: &at,
 		}},
 		LastError: &v1.ReportError{
 			ErrorType: v1.ErrorTransient, ErrorCode: "QUOTA", Message: "too many zones", Details: json.RawMessage(`{"limit":10}`),
@@ -121,7 +122,7 @@ func exampleHealth(status string) v1.Health {
 
 // sentences are what the examples of errors say.
 var sentences = map[v1.Code]v1.ErrorDetails{ //nolint:gochecknoglobals // a constant table
-	v1.CodeInvalidJSON:          {Field: "body", Value: nil, Errors: []v1.FieldError{{Field: "body", Reason: "is not valid JSON (at byte 17)"}}},
+	v1.CodeInvalidJSON:          fault("body", "is not valid JSON (at byte 17)", nil),
 	v1.CodeInvalidField:         fault("name", "is required", nil),
 	v1.CodeInvalidID:            fault("id", "must be a UUID", "orders"),
 	v1.CodeInvalidQuery:         fault("limit", "must be a whole number between 1 and 100", "1000"),

@@ -23,24 +23,15 @@ func (h *Handlers) Register(api huma.API) {
 }
 
 func (h *Handlers) registerClusters(api huma.API) {
-	writers := h.only(api, models.Actor.MayWrite)
 	huma.Register(api, spec{
 		id: "listClusters", method: http.MethodGet, path: clustersPath, tag: tagClusters,
-		summary:     "List clusters",
-		description: "Newest first. A user sees the own clusters, controllers and administrators all. A filter that is not understood is refused, never ignored.",
-		params:      listParams(),
-		success:     success{http.StatusOK, "A page of clusters", exampleList()},
-		errors:      []v1.Code{v1.CodeInvalidQuery, v1.CodeForbidden},
+		summary: "List clusters",
+		description: "Newest first. A user sees the own clusters, controllers and administrators all. " +
+			"A filter that is not understood is refused, never ignored.",
+		params:  listParams(),
+		success: success{http.StatusOK, "A page of clusters", exampleList()},
+		errors:  []v1.Code{v1.CodeInvalidQuery, v1.CodeForbidden},
 	}.operation(), h.List)
-	huma.Register(api, spec{
-		id: "createCluster", method: http.MethodPost, path: clustersPath, tag: tagClusters,
-		summary:     "Create a cluster",
-		description: "Declares a cluster and tells every controller with a cluster.created event. Output-only fields are accepted and ignored.",
-		success:     success{http.StatusCreated, "The cluster, as it is stored", exampleCluster()},
-		errors:      []v1.Code{v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeClusterNameExists, v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType},
-		only:        writers,
-		tagged:      true,
-	}.operation(), h.Create)
 	huma.Register(api, spec{
 		id: "getCluster", method: http.MethodGet, path: clusterPath, tag: tagClusters,
 		summary: "Get a cluster", description: "The cluster with its status as of now. Its ETag is the resource version.",
@@ -48,10 +39,28 @@ func (h *Handlers) registerClusters(api huma.API) {
 		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeNotFound},
 		tagged:  true,
 	}.operation(), h.Get)
+	h.registerChanges(api)
+}
+
+func (h *Handlers) registerChanges(api huma.API) {
+	writers := h.only(api, models.Actor.MayWrite)
+	huma.Register(api, spec{
+		id: "createCluster", method: http.MethodPost, path: clustersPath, tag: tagClusters,
+		summary:     "Create a cluster",
+		description: "Declares a cluster and tells every controller with a cluster.created event. Output-only fields are accepted and ignored.",
+		success:     success{http.StatusCreated, "The cluster, as it is stored", exampleCluster()},
+		errors: []v1.Code{
+			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeClusterNameExists,
+			v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
+		},
+		only:   writers,
+		tagged: true,
+	}.operation(), h.Create)
 	huma.Register(api, spec{
 		id: "updateCluster", method: http.MethodPut, path: clusterPath, tag: tagClusters,
 		summary: "Replace the spec of a cluster",
-		description: "Replaces spec; description, labels, paused and deletion_protection keep their value when absent. Redacted and defaulted fields of the spec that are absent keep theirs, and null removes them. " +
+		description: "Replaces spec; description, labels, paused and deletion_protection keep their value when absent. " +
+			"Redacted and defaulted fields of the spec that are absent keep theirs, and null removes them. " +
 			"A change of the spec begins a new generation; an update that changes nothing leaves no trace.",
 		params:  []*huma.Param{ifMatchParam()},
 		success: success{http.StatusOK, "The cluster after the change", exampleCluster()},
@@ -64,7 +73,9 @@ func (h *Handlers) registerClusters(api huma.API) {
 	}.operation(), h.Update)
 	huma.Register(api, spec{
 		id: "deleteCluster", method: http.MethodDelete, path: clusterPath, tag: tagClusters,
-		summary: "Delete a cluster", description: "Deletes a cluster, frees its name, and tells every controller with a cluster.deleted event. Reports on it are still answered.",
+		summary: "Delete a cluster",
+		description: "Deletes a cluster, frees its name, and tells every controller with a cluster.deleted event. " +
+			"Reports on it are still answered.",
 		params:  append(deleteParams(), ifMatchParam()),
 		success: success{http.StatusAccepted, "The deletion", exampleDeletion()},
 		errors: []v1.Code{
@@ -91,8 +102,8 @@ func (h *Handlers) registerStatus(api huma.API) {
 	huma.Register(api, spec{
 		id: "reportClusterStatus", method: http.MethodPut, path: clusterPath + "/status", tag: tagStatus,
 		summary: "Report on a cluster",
-		description: "For controllers. Unknown fields and nulls pass, and a field of another type counts as absent. A report that is of no use any more " +
-			"(of an older generation, or on a deleted cluster) is answered 200 with applied false: do not send it again.",
+		description: "For controllers. Unknown fields and nulls pass, and a field of another type counts as absent. " +
+			"A report that is of no use any more (of an older generation, or on a deleted cluster) is answered 200 with applied false: do not send it again.",
 		success: success{http.StatusOK, "What became of the report", exampleReportResult()},
 		errors: []v1.Code{
 			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound,
@@ -111,9 +122,10 @@ func (h *Handlers) registerProbes(api huma.API) {
 	}.operation(), h.GetInfo)
 	huma.Register(api, spec{
 		id: "getHealth", method: http.MethodGet, path: "/health", tag: tagService, open: true,
-		summary: "Health of the service", description: "unhealthy (503) without the database; degraded (200) without Pub/Sub, since the API still works and no event is lost.",
-		success: success{http.StatusOK, "Healthy, or degraded", exampleHealth(v1.Healthy)},
-		failing: &success{http.StatusServiceUnavailable, "Unhealthy", exampleHealth(v1.Unhealthy)},
+		summary:     "Health of the service",
+		description: "unhealthy (503) without the database; degraded (200) without Pub/Sub, since the API works and no event is lost.",
+		success:     success{http.StatusOK, "Healthy, or degraded", exampleHealth(v1.Healthy)},
+		failing:     &success{http.StatusServiceUnavailable, "Unhealthy", exampleHealth(v1.Unhealthy)},
 	}.operation(), h.GetHealth)
 	huma.Register(api, spec{
 		id: "getLive", method: http.MethodGet, path: "/livez", tag: tagService, open: true,
@@ -124,7 +136,7 @@ func (h *Handlers) registerProbes(api huma.API) {
 		id: "getReady", method: http.MethodGet, path: "/readyz", tag: tagService, open: true,
 		summary: "Whether the process may take traffic", description: "Needs the database, and a schema that this version understands.",
 		success: success{http.StatusOK, "It may", v1.Probe{Status: probeOK}},
-		failing: &success{http.StatusServiceUnavailable, "It may not", v1.Probe{Status: probeNotReady, Reason: "the database is not available; try again"}},
+		failing: &success{http.StatusServiceUnavailable, "It may not", v1.Probe{Status: probeNotReady, Reason: "the database is not available"}},
 	}.operation(), h.GetReady)
 }
 

@@ -23,7 +23,9 @@ func listParams() []*huma.Param {
 		query("status", "Only clusters in this phase", &huma.Schema{Type: huma.TypeString, Enum: phases}),
 		query("platform", "Only clusters whose spec.platform.type is this, whatever the case", text(`^[A-Za-z0-9-]{1,63}$`)),
 		query("name", "Only clusters of this name", text(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)),
-		query("created_by", "Only clusters of this creator; a user may name the own address only", &huma.Schema{Type: huma.TypeString, Format: "email"}),
+		query("created_by", "Only clusters of this creator; a user may name the own address only", &huma.Schema{
+			Type: huma.TypeString, Format: "email",
+		}),
 		query("label_selector", "Only clusters that this Kubernetes label selector matches, such as env=prod,tier!=test", text("")),
 		query("total", "exact counts matches beyond 1,000", &huma.Schema{Type: huma.TypeString, Enum: []any{"exact"}}),
 	}

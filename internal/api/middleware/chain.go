@@ -115,7 +115,7 @@ func (c *Chain) end(g *gin.Context, r *http.Request, x *Exchange, began time.Tim
 		if g.Writer.Written() {
 			x.failure, panicked = err, http.ErrAbortHandler
 		} else {
-			c.Refuse(g, err)
+			Refuse(g, err)
 			panicked = nil
 		}
 	}
@@ -162,7 +162,7 @@ func (c *Chain) identify(g *gin.Context) {
 	}
 	actor, err := c.gate.actor(g.Request)
 	if err != nil {
-		c.Refuse(g, err)
+		Refuse(g, err)
 		return
 	}
 	x := From(g.Request.Context())
@@ -171,20 +171,20 @@ func (c *Chain) identify(g *gin.Context) {
 }
 
 // NoRoute answers a path that does not exist.
-func (c *Chain) NoRoute(g *gin.Context) {
-	c.Refuse(g, models.Errorf(v1.CodeNotFound, "there is nothing at this path"))
+func NoRoute(g *gin.Context) {
+	Refuse(g, models.Errorf(v1.CodeNotFound, "there is nothing at this path"))
 }
 
 // NoMethod answers a method that a path does not have. The router has set Allow, to
 // which HEAD belongs wherever GET does.
-func (c *Chain) NoMethod(g *gin.Context) {
+func NoMethod(g *gin.Context) {
 	h := g.Writer.Header()
 	h.Set("Allow", withHead(h.Get("Allow")))
-	c.Refuse(g, models.Errorf(v1.CodeMethodNotAllowed, "this path does not know the method"))
+	Refuse(g, models.Errorf(v1.CodeMethodNotAllowed, "this path does not know the method"))
 }
 
 // Refuse ends a request with the answer to an error.
-func (c *Chain) Refuse(g *gin.Context, err error) {
+func Refuse(g *gin.Context, err error) {
 	f := From(g.Request.Context()).Fail(err)
 	h := g.Writer.Header()
 	h.Del("ETag")

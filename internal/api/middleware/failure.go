@@ -25,8 +25,8 @@ const (
 	maxMessage = 512
 )
 
-// Failure is the answer to a request that failed, ready to be written.
-type Failure struct {
+// RefusalError is the answer to a request that failed, ready to be written.
+type RefusalError struct {
 	Status      int
 	MediaType   string
 	Body        []byte
@@ -35,21 +35,21 @@ type Failure struct {
 }
 
 // Error implements [error] with the sentence that the caller reads.
-func (f *Failure) Error() string { return f.description }
+func (f *RefusalError) Error() string { return f.description }
 
 // GetStatus returns the HTTP status. The name is huma's.
-func (f *Failure) GetStatus() int { return f.Status }
+func (f *RefusalError) GetStatus() int { return f.Status }
 
 // ContentType returns the media type of the body, whatever was negotiated for a success.
-func (f *Failure) ContentType(string) string { return f.MediaType }
+func (f *RefusalError) ContentType(string) string { return f.MediaType }
 
 // JSON returns the encoded body.
-func (f *Failure) JSON() []byte { return f.Body }
+func (f *RefusalError) JSON() []byte { return f.Body }
 
 // Fail turns an error into the answer of this exchange, and keeps the cause of a failure
 // of ours for the log. An error outside the service's vocabulary is INTERNAL, and says
 // nothing of itself to the caller.
-func (x *Exchange) Fail(err error) *Failure {
+func (x *Exchange) Fail(err error) *RefusalError {
 	e, known := errors.AsType[*models.Error](err)
 	if !known {
 		e = &models.Error{Code: v1.CodeInternal}
@@ -57,7 +57,7 @@ func (x *Exchange) Fail(err error) *Failure {
 	if e.Code == v1.CodeInternal {
 		e = models.Errorf(v1.CodeInternal, "something went wrong on our side")
 	}
-	f := &Failure{Status: e.Code.HTTPStatus(), description: shorten(e.Message, maxMessage)}
+	f := &RefusalError{Status: e.Code.HTTPStatus(), description: shorten(e.Message, maxMessage)}
 	if f.Status >= http.StatusInternalServerError {
 		x.failure = err
 	}
@@ -78,7 +78,7 @@ func retryAfter(e *models.Error) string {
 	return strconv.Itoa(int(math.Ceil(wait.Seconds())))
 }
 
-func (x *Exchange) render(e *models.Error, f *Failure) (mediaType string, body []byte) {
+func (x *Exchange) render(e *models.Error, f *RefusalError) (mediaType string, body []byte) {
 	details := x.details(e.Faults)
 	var content any = v1.ErrorBody{
 		Error: f.description, Message: f.description, Code: e.Code, Details: details, RequestID: x.Actor.RequestID,
@@ -95,7 +95,7 @@ func (x *Exchange) render(e *models.Error, f *Failure) (mediaType string, body [
 	return mediaType, body
 }
 
-func problem(code v1.Code, f *Failure, details *v1.ErrorDetails, requestID string) v1.Problem {
+func problem(code v1.Code, f *RefusalError, details *v1.ErrorDetails, requestID string) v1.Problem {
 	p := v1.Problem{
 		Type: "about:blank", Title: http.StatusText(f.Status), Status: f.Status, Detail: f.description,
 		Code: code, RequestID: requestID,

@@ -29,7 +29,7 @@ func DecodeCreate(text []byte) (v1.CreateCluster, []v1.FieldError, error) {
 	d.text("description", &in.Description)
 	d.flag("paused", &in.Paused)
 	d.flag("deletion_protection", &in.DeletionProtection)
-	d.labels("labels", &in.Labels)
+	in.Labels = d.labels("labels")
 	d.object("spec", &in.Spec)
 	d.ignore(outputOnly...)
 	d.ignore("id", "generation")
@@ -50,7 +50,7 @@ func DecodeUpdate(text []byte) (v1.UpdateCluster, []v1.FieldError, error) {
 	optional(d, "paused", &in.Paused, d.flag)
 	optional(d, "deletion_protection", &in.DeletionProtection, d.flag)
 	optional(d, "generation", &in.Generation, d.number)
-	d.labels("labels", &in.Labels)
+	in.Labels = d.labels("labels")
 	d.object("spec", &in.Spec)
 	d.ignore(outputOnly...)
 	return in, d.rest(), nil
@@ -144,25 +144,26 @@ func (d *decoder) object(name string, to *v1.Object) {
 }
 
 // labels names each value that is no text by its own key.
-func (d *decoder) labels(name string, to *map[string]string) {
+func (d *decoder) labels(name string) map[string]string {
 	var values map[string]json.RawMessage
 	raw, given := d.take(name)
 	if !given {
-		return
+		return nil
 	}
 	if json.Unmarshal(raw, &values) != nil {
 		d.fault(name, "must be a JSON object", raw)
-		return
+		return nil
 	}
-	*to = make(map[string]string, len(values))
+	labels := make(map[string]string, len(values))
 	for _, key := range sorted(values) {
 		var value *string
 		if json.Unmarshal(values[key], &value) != nil || value == nil {
 			d.fault(name+"."+key, "must be a string", values[key])
 			continue
 		}
-		(*to)[key] = *value
+		labels[key] = *value
 	}
+	return labels
 }
 
 // rest returns all faults, those of the fields that nobody has taken among them.
