@@ -68,7 +68,7 @@ func showReadTimeout(t *testing.T) {
 }
 
 func showWriteTimeout(t *testing.T) {
-	w := newWorld(t, "SERVER_WRITE_TIMEOUT=300ms")
+	w := newWorld(t, "SERVER_WRITE_TIMEOUT=1s")
 	id := w.create("locked", `{}`).ID
 	defer w.lock(id)()
 	a := w.send(http.MethodPost, "/api/v1/clusters/"+id+"/reconcile", "", as(user)...)

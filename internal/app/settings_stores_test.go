@@ -73,7 +73,7 @@ func showIdleTime(t *testing.T) {
 }
 
 func showStatementTimeout(t *testing.T) {
-	w := newWorld(t, "DATABASE_STATEMENT_TIMEOUT=200ms")
+	w := newWorld(t, "DATABASE_STATEMENT_TIMEOUT=700ms")
 	id := w.create("locked", `{}`).ID
 	defer w.lock(id)()
 	a := w.send(http.MethodPost, "/api/v1/clusters/"+id+"/reconcile", "", as(user)...)
