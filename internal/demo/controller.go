@@ -18,16 +18,20 @@ type controller struct {
 	work     time.Duration
 	api      apiClient
 	log      *slog.Logger
+	// subscribed is called when it has its subscription, or never will.
+	subscribed func()
 }
 
 // run receives events until ctx ends. Whatever goes wrong before is tried again: the
 // topic may be yet to be created, and an emulator forgets subscriptions when it restarts.
 func (c controller) run(ctx context.Context, events *pubsub.Service) {
+	defer c.subscribed()
 	var pause backoff
 	for ctx.Err() == nil {
 		err := events.EnsureSubscription(ctx, c.name, models.KindCluster)
 		if err == nil {
 			c.log.InfoContext(ctx, "demo controller receives events", "controller", c.name)
+			c.subscribed()
 			pause = backoff{}
 			err = events.Receive(ctx, c.name, c.handle)
 		}

@@ -28,6 +28,9 @@ type Options struct {
 	Platforms []string
 	// Work is how long a controller works on a new generation; default 1.5s.
 	Work time.Duration
+	// Ready is called once, when every controller has its subscription: a cluster that is
+	// created from then on reaches them by its first event. Default nothing.
+	Ready func()
 	// Log receives what the controllers do; default none.
 	Log *slog.Logger
 }
@@ -44,6 +47,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Work == 0 {
 		o.Work = 1500 * time.Millisecond
+	}
+	if o.Ready == nil {
+		o.Ready = func() {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -70,11 +76,20 @@ func Run(ctx context.Context, o Options) error {
 		http: &http.Client{Transport: transport, Timeout: callTimeout},
 		root: strings.TrimSuffix(o.APIURL, "/") + "/api/v1",
 	}
-	var wg sync.WaitGroup
+	var all, subscribing sync.WaitGroup
+	subscribing.Add(len(o.Platforms))
 	for _, platform := range o.Platforms {
-		c := controller{name: "demo-" + platform, platform: platform, work: o.Work, api: api, log: o.Log}
-		wg.Go(func() { c.run(ctx, events) })
+		c := controller{
+			name: "demo-" + platform, platform: platform, work: o.Work, api: api, log: o.Log,
+			subscribed: sync.OnceFunc(subscribing.Done),
+		}
+		all.Go(func() { c.run(ctx, events) })
 	}
-	wg.Wait()
+	all.Go(func() {
+		if subscribing.Wait(); ctx.Err() == nil {
+			o.Ready()
+		}
+	})
+	all.Wait()
 	return nil
 }

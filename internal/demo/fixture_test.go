@@ -153,10 +153,11 @@ func newWorld(t *testing.T) *world {
 func (w *world) start() {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
-	ended := make(chan error, 1)
+	ended, ready := make(chan error, 1), make(chan struct{})
 	go func() {
 		ended <- demo.Run(ctx, demo.Options{
 			APIURL: w.URL, ProjectID: project, PubSubEndpoint: w.server.Addr(), Work: time.Millisecond,
+			Ready: func() { close(ready) },
 		})
 	}()
 	w.t.Cleanup(func() {
@@ -171,15 +172,15 @@ func (w *world) start() {
 		}
 	})
 	go func() { _ = w.events.Run(ctx) }()
-	w.awaitSubscriptions(3)
-}
-
-func (w *world) awaitSubscriptions(n int) {
-	w.t.Helper()
-	w.until("the subscriptions", func() bool {
-		subs, err := w.server.Server().GServer.ListSubscriptions(w.t.Context(), &pb.ListSubscriptionsRequest{Project: "projects/" + project})
-		return err == nil && len(subs.GetSubscriptions()) == n
-	})
+	select {
+	case <-ready:
+	case <-time.After(patience):
+		w.t.Fatal("the controllers do not become ready")
+	}
+	subs, err := w.server.Server().GServer.ListSubscriptions(ctx, &pb.ListSubscriptionsRequest{Project: "projects/" + project})
+	if err != nil || len(subs.GetSubscriptions()) != 3 {
+		w.t.Fatalf("ready with the subscriptions %v, %v; want one for each of three", subs.GetSubscriptions(), err)
+	}
 }
 
 // until polls what another goroutine of a server does, which has no signal for it.
