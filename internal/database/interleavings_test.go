@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -155,13 +156,13 @@ func (s *scene) check(snap *database.Snapshot) {
 	}
 	var shown v1.Status
 	if err := json.Unmarshal(text, &shown); err != nil {
-		s.violate("a status that is no JSON: %v", err)
+		s.violatef("a status that is no JSON: %v", err)
 	} else if shown.Phase == v1.PhaseReady && shown.ObservedGeneration != snap.Cluster.Generation {
-		s.violate("Ready at generation %d with reports of %d", snap.Cluster.Generation, shown.ObservedGeneration)
+		s.violatef("Ready at generation %d with reports of %d", snap.Cluster.Generation, shown.ObservedGeneration)
 	}
 }
 
-func (s *scene) violate(format string, args ...any) {
+func (s *scene) violatef(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.violations = append(s.violations, fmt.Sprintf(format, args...))
@@ -200,7 +201,7 @@ func (s *scene) editor() *actor {
 	a := &actor{left: 1 + s.rng.IntN(2)}
 	a.next = func(ctx context.Context) error {
 		s.count()
-		return s.DB.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+		return s.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
 			c, err := tx.LockCluster(ctx, s.id, "")
 			if err != nil {
 				return err
@@ -243,7 +244,7 @@ func (s *scene) judge(t *testing.T) error {
 			return fmt.Errorf("%s: resource version %d after %d changes and reports", moment, version, s.facts)
 		}
 		if moment == "after a read" && snap.Stale {
-			return fmt.Errorf("a status that nothing disturbed was not stored")
+			return errors.New("a status that nothing disturbed was not stored")
 		}
 	}
 	return nil

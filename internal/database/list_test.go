@@ -51,12 +51,10 @@ func plant(t *testing.T, f fixture, n int) []listed {
 				c.labels[key] = pick(listValues)
 			}
 		}
-		if i >= 120 {
-			c.name = fmt.Sprintf("m%d", i) // A name is unique for its owner.
-		} else if i >= 40 {
-			c.owner = listOwners[i/40]
+		if i < 40*len(listOwners) {
+			c.owner = listOwners[i/40] // A name is unique for its owner.
 		} else {
-			c.owner = listOwners[0]
+			c.name = fmt.Sprintf("m%d", i)
 		}
 		all[i] = c
 		labels, err := json.Marshal(c.labels)
@@ -177,7 +175,10 @@ func TestTrap31_NoTextBecomesSQL(t *testing.T) {
 	f.create(t, "bystander")
 	for i, text := range []string{`' OR '1'='1`, `'; DROP TABLE clusters; --`, `"`, `\`, `$1`, `$$`, `?`, `%`, `{"a":1}`, "\u2019 é"} {
 		for _, q := range []models.ListQuery{
-			{CreatedBy: text}, {Platform: text}, {Name: text}, {Phase: v1.Phase(text)},
+			{CreatedBy: text},
+			{Platform: text},
+			{Name: text},
+			{Phase: v1.Phase(text)},
 			{Labels: []models.Requirement{{Key: text, Op: models.OpExists}}},
 			{Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}}},
 			{Labels: []models.Requirement{{Key: "k", Op: models.OpIn, Values: []string{text, text}}}},

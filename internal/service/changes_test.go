@@ -136,14 +136,14 @@ func TestWhatAPutLeaves(t *testing.T) {
 		reason string // of the event; "" for no trace
 	}{
 		{"the same spec, spelled otherwise", v1.UpdateCluster{Spec: same}, ""},
-		{"read, edit nothing, write", v1.UpdateCluster{ID: &c.ID, Name: &c.Name, Description: ptr("d"), Labels: map[string]string{"a": "b"}, Paused: ptr(false), Spec: same, Generation: ptr(int64(1))}, ""},
+		{"read, edit nothing, write", v1.UpdateCluster{ID: &c.ID, Name: &c.Name, Description: new("d"), Labels: map[string]string{"a": "b"}, Paused: new(false), Spec: same, Generation: new(int64(1))}, ""},
 		{"a label", v1.UpdateCluster{Spec: same, Labels: map[string]string{"a": "c"}}, v1.ReasonMetadataChanged},
 		{"no labels", v1.UpdateCluster{Spec: same, Labels: map[string]string{}}, v1.ReasonMetadataChanged},
-		{"a description", v1.UpdateCluster{Spec: same, Description: ptr("")}, v1.ReasonMetadataChanged},
-		{"a pause", v1.UpdateCluster{Spec: same, Paused: ptr(true)}, v1.ReasonMetadataChanged},
+		{"a description", v1.UpdateCluster{Spec: same, Description: new("")}, v1.ReasonMetadataChanged},
+		{"a pause", v1.UpdateCluster{Spec: same, Paused: new(true)}, v1.ReasonMetadataChanged},
 		{"the order of a list", v1.UpdateCluster{Spec: v1.Object(`{"n":1,"list":[2,1],"o":{"x":1}}`)}, v1.ReasonSpecChanged},
 		{"an empty spec", v1.UpdateCluster{Spec: v1.Object(`{}`)}, v1.ReasonSpecChanged},
-		{"both", v1.UpdateCluster{Spec: v1.Object(`{"n":2}`), Paused: ptr(false)}, v1.ReasonSpecChanged},
+		{"both", v1.UpdateCluster{Spec: v1.Object(`{"n":2}`), Paused: new(false)}, v1.ReasonSpecChanged},
 	} {
 		w.get(t, c.ID) // calculates the status, so that reading does not count
 		w.publish(t)
@@ -177,9 +177,9 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 	}{
 		{v1.UpdateCluster{}, "spec"},
 		{v1.UpdateCluster{Spec: v1.Object(`null`)}, "spec"},
-		{v1.UpdateCluster{Spec: spec(1), Name: ptr("two")}, "name"},
-		{v1.UpdateCluster{Spec: spec(1), ID: ptr("x")}, "id"},
-		{v1.UpdateCluster{Spec: spec(1), TargetProjectID: ptr("p")}, "target_project_id"},
+		{v1.UpdateCluster{Spec: spec(1), Name: new("two")}, "name"},
+		{v1.UpdateCluster{Spec: spec(1), ID: new("x")}, "id"},
+		{v1.UpdateCluster{Spec: spec(1), TargetProjectID: new("p")}, "target_project_id"},
 		{v1.UpdateCluster{Spec: v1.Object(`{"platform":{"type":"a b"}}`)}, "spec.platform.type"},
 		{v1.UpdateCluster{Spec: spec(1), Labels: map[string]string{"!": ""}}, "labels.!"},
 	} {

@@ -83,7 +83,7 @@ func TestProtectedClusters(t *testing.T) {
 	must(t, err)
 	_, err = w.Delete(t.Context(), alice, c.ID, "")
 	wantCode(t, err, v1.CodeDeletionProtected)
-	up, err := w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: c.Spec, DeletionProtection: ptr(false)}, "")
+	up, err := w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: c.Spec, DeletionProtection: new(false)}, "")
 	must(t, err)
 	_, err = w.Delete(t.Context(), alice, c.ID, up.ETag())
 	must(t, err)

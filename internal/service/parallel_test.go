@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -169,7 +170,7 @@ func TestNothingDeadlocks(t *testing.T) {
 			return err
 		},
 		func(i int) error {
-			_, err := w.Report(ctx, robot, ids[i%n], condition("dns", v1.ConditionTrue, fmt.Sprint(i), "", ""))
+			_, err := w.Report(ctx, robot, ids[i%n], condition("dns", v1.ConditionTrue, strconv.Itoa(i), "", ""))
 			return err
 		},
 		func(int) error { _, err := w.Refresh(ctx, n); return err },

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -254,8 +255,8 @@ func TestTrap10_ALateReportOfAnOlderGeneration(t *testing.T) {
 	}
 	w.watchReports(t)
 	for _, err := range together(200, func(i int) error {
-		r := condition("dns", v1.ConditionTrue, "R", fmt.Sprint(i), "")
-		r.ObservedGeneration = int64(1 + rand.IntN(5)) //nolint:gosec // any order will do
+		r := condition("dns", v1.ConditionTrue, "R", strconv.Itoa(i), "")
+		r.ObservedGeneration = int64(1 + rand.IntN(5))
 		if i == 100 {
 			r.ObservedGeneration = 5
 		}
@@ -286,7 +287,7 @@ func TestTrap15_ReportsAreOrderedByTheServer(t *testing.T) {
 	id := w.create(t, "one").ID
 	long := time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, err := range together(200, func(i int) error {
-		r := condition(fmt.Sprintf("c%d", i%20), v1.ConditionTrue, "R", fmt.Sprint(i), fmt.Sprintf(`{"i":%d}`, i))
+		r := condition(fmt.Sprintf("c%d", i%20), v1.ConditionTrue, "R", strconv.Itoa(i), fmt.Sprintf(`{"i":%d}`, i))
 		at := long.Add(-time.Duration(i) * time.Hour)
 		r.Conditions[0].LastTransitionTime = &at
 		res, err := w.Report(t.Context(), robot, id, r)
@@ -306,15 +307,13 @@ func TestTrap15_ReportsAreOrderedByTheServer(t *testing.T) {
 	}
 	// One after the other, the later stands, whatever its own clock says.
 	first, second := available("c1", v1.ConditionFalse), available("c1", v1.ConditionTrue)
-	first.Conditions[0].LastTransitionTime, second.Conditions[0].LastTransitionTime = ptr(long.AddDate(90, 0, 0)), &long
+	first.Conditions[0].LastTransitionTime, second.Conditions[0].LastTransitionTime = new(long.AddDate(90, 0, 0)), &long
 	w.report(t, id, first)
 	w.report(t, id, second)
 	if _, s := w.get(t, id); s.Phase != v1.PhaseReady {
 		t.Errorf("the later report is lost: %+v", s)
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // TestReportsRaceADeletion: a report comes before the deletion, or is answered after it.
 func TestReportsRaceADeletion(t *testing.T) {

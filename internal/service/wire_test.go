@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -58,7 +59,7 @@ func startMeter(t *testing.T, target string) *meter {
 // serve carries one connection until either side ends it.
 func (m *meter) serve(client net.Conn, upstream string) {
 	defer func() { _ = client.Close() }()
-	server, err := net.Dial("tcp", upstream) //nolint:noctx // ends with the connection that it serves
+	server, err := net.Dial("tcp", upstream)
 	if err != nil {
 		return
 	}
@@ -136,7 +137,7 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 	n := 0
 	changed := func() {
 		n++
-		w.report(t, id, condition("dns", v1.ConditionTrue, fmt.Sprint(n), "", ""))
+		w.report(t, id, condition("dns", v1.ConditionTrue, strconv.Itoa(n), "", ""))
 	}
 	allDirty := func() { w.exec(t, `UPDATE clusters SET status_dirty = true`) }
 	for _, row := range []struct {
@@ -152,11 +153,11 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 		{"get of a dirty one", changed, func() error { _, err := clusters.Get(ctx, alice, id); return err }, traffic{2, 2}},
 		{"get of a clean one", func() {}, func() error { _, err := clusters.Get(ctx, alice, id); return err }, traffic{1, 1}},
 		{"report, changed", func() { n++ }, func() error {
-			_, err := clusters.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, fmt.Sprint(n), "", ""))
+			_, err := clusters.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, strconv.Itoa(n), "", ""))
 			return err
 		}, traffic{1, 1}},
 		{"report, equal", func() {}, func() error {
-			_, err := clusters.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, fmt.Sprint(n), "", ""))
+			_, err := clusters.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, strconv.Itoa(n), "", ""))
 			return err
 		}, traffic{1, 1}},
 		{"reconcile", func() {}, func() error { _, err := clusters.Reconcile(ctx, alice, id); return err }, traffic{1, 1}},
