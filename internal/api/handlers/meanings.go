@@ -12,7 +12,7 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"paused":              "Stops the periodic and reactive reconcile events",
 		"deletion_protection": "Makes DELETE answer 409 until an update lifts it",
 		"created_by":          "The creator, who owns the cluster",
-		"generation":          "Counts the specs that the cluster has had, from 1; it moves with the spec, when the deletion begins, and at no other time",
+		"generation":          "Counts the specs that the cluster has had, from 1; it moves with the spec and with the deletion only",
 		"resource_version":    "Moves with every change, reports included; compare it for equality only. In quotes it is the ETag",
 		"labels":              "Kubernetes labels, for selection",
 		"spec":                "What the user asked for: a free object of any platform",

@@ -103,7 +103,8 @@ func (h *Handlers) registerStatus(api huma.API) {
 		id: "reportClusterStatus", method: http.MethodPut, path: clusterPath + "/status", tag: tagStatus,
 		summary: "Report on a cluster",
 		description: "For controllers. Unknown fields and nulls pass, and a field of another type counts as absent. " +
-			"A report that is of no use any more (of an older generation, or on a deleted cluster) is answered 200 with applied false: do not send it again.",
+			"A report that is of no use any more (of an older generation, or on a deleted cluster) is answered 200 " +
+			"with applied false: do not send it again.",
 		success: success{http.StatusOK, "What became of the report", exampleReportResult()},
 		errors: []v1.Code{
 			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound,
