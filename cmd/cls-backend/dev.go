@@ -73,11 +73,11 @@ func runDev(ctx context.Context, dir string, out io.Writer) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	serving := func(at app.Addresses) {
-		printHelp(out, cfg, at)
 		group.Go(func() error {
 			return demo.Run(ctx, demo.Options{
 				APIURL: "http://" + at.API, ProjectID: cfg.PubSub.ProjectID, PubSubEndpoint: cfg.PubSub.EmulatorHost,
 				Topic: cfg.PubSub.ClusterEventsTopic, Log: log,
+				Ready: func() { printHelp(out, cfg, at) }, // Not before: nobody would hear of a first cluster.
 			})
 		})
 	}

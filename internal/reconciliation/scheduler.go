@@ -8,6 +8,7 @@ package reconciliation
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -71,14 +72,12 @@ func (s *Scheduler) report(ctx context.Context, err error) {
 }
 
 // RunOnce runs one pass: it refreshes what is stale and wakes what is due, the most
-// overdue first, up to 10,000 of each in batches. Work done before an error stands.
+// overdue first, up to 10,000 of each in batches. Neither half depends on the other: a
+// status that cannot be calculated keeps nobody asleep. Work done before an error stands.
 func (s *Scheduler) RunOnce(ctx context.Context) (Result, error) {
 	began := time.Now()
 	var r Result
-	err := s.refresh(ctx, &r)
-	if err == nil {
-		err = s.wake(ctx, &r)
-	}
+	err := errors.Join(s.refresh(ctx, &r), s.wake(ctx, &r))
 	s.observer.PassDone(time.Since(began), len(r.Lateness), r.Lateness)
 	return r, err
 }

@@ -82,9 +82,9 @@ func TestRunOnce(t *testing.T) {
 		"a full batch":       {"there may be more", script{due: b}, []string{"refresh", "wake", "wake"}, 0, b, nil},
 		"several batches":    {"all that is due is served in its pass", script{stale: b + 1, due: 2*b + 1}, []string{"refresh", "refresh", "wake", "wake", "wake"}, b + 1, 2*b + 1, nil},
 		"no end of it":       {"neither half may hold up the other, or the end", script{stale: b, due: b, endless: true}, append(repeat("refresh", most), repeat("wake", most)...), most * b, most * b, nil},
-		"refreshing fails":   {"who needs attention is not known then", script{due: 1, refreshErr: broken}, []string{"refresh"}, 0, 0, broken},
+		"refreshing fails":   {"a status that cannot be calculated keeps nobody asleep", script{due: 1, refreshErr: broken}, []string{"refresh", "wake"}, 0, 1, broken},
 		"waking fails":       {"what was done before the error stands", script{stale: 2, due: b, wakeErr: broken}, []string{"refresh", "wake"}, 2, b, broken},
-		"refreshing in part": {"the same", script{stale: 2, refreshErr: broken}, []string{"refresh"}, 2, 0, broken},
+		"refreshing in part": {"the same", script{stale: 2, refreshErr: broken}, []string{"refresh", "wake"}, 2, 0, broken},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
