@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The subjects of a measurement.
+const (
+	subjectService = "service"
+	subjectBare    = "bare handler"
+	subjectPgbench = "pgbench"
+)
+
+// bench measures on a rig and keeps the results.
+type bench struct {
+	rig     *rig
+	options options
+	out     io.Writer
+
+	results    []result       // of the service, in order
+	baselines  []result       // of pgbench and the bare handler, in order
+	baseline   map[key]result // the same, by what they are compared with
+	idle       []result
+	background usage // of the service at rest, in a second
+}
+
+// key names a baseline.
+type key struct {
+	subject     string
+	kind        kind
+	connections int
+}
+
+// result is one measurement.
+type result struct {
+	operation   string
+	subject     string
+	connections int
+	bar         time.Duration
+	kind        kind
+
+	samples []sample
+	elapsed time.Duration
+	used    usage
+}
+
+// usage is CPU time and write-ahead log.
+type usage struct {
+	process  time.Duration // the service's, or the bare handler's
+	postgres time.Duration // of all PostgreSQL processes
+	wal      int64         // bytes
+}
+
+func (u usage) cpu() time.Duration { return u.process + u.postgres }
+
+// measure measures what is asked for. Each operation comes right after its baselines,
+// so that a machine that changes its pace changes it for both.
+func (b *bench) measure(ctx context.Context) error {
+	if err := b.measureIdle(ctx); err != nil {
+		return err
+	}
+	for _, op := range operations(b.options.clusters) {
+		if !b.options.only.MatchString(op.name) {
+			continue
+		}
+		for _, n := range b.options.connections {
+			if err := b.measureBaselines(ctx, op.kind, n); err != nil {
+				return err
+			}
+			if err := b.measureOperation(ctx, op, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// measureIdle takes the service at rest: what it uses by itself, and how fast it answers
+// one caller.
+func (b *bench) measureIdle(ctx context.Context) error {
+	var err error
+	began := time.Now()
+	b.background, err = b.meter(ctx, b.rig.service, b.rig.db, func() error { return wait(ctx, b.options.duration) })
+	if err != nil {
+		return err
+	}
+	b.background = b.background.times(float64(time.Second) / float64(time.Since(began)))
+	for _, op := range idle(b.options.clusters) {
+		if !b.options.only.MatchString(op.name) {
+			continue
+		}
+		r, err := b.load(ctx, op, b.rig.service, b.rig.apiAddr, b.rig.db, 1)
+		if err != nil {
+			return fmt.Errorf("%s, idle: %w", op.name, err)
+		}
+		b.idle = append(b.idle, r)
+		b.say(r)
+	}
+	return nil
+}
+
+// wait lets a measurement of what others do take its time.
+func wait(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-ctx.Done()
+	if context.Cause(ctx) == context.DeadlineExceeded {
+		return nil
+	}
+	return ctx.Err()
+}
+
+func (u usage) times(f float64) usage {
+	return usage{time.Duration(float64(u.process) * f), time.Duration(float64(u.postgres) * f), int64(float64(u.wal) * f)}
+}
+
+func (b *bench) measureOperation(ctx context.Context, op operation, connections int) error {
+	if op.before != "" {
+		if _, err := b.rig.db.Exec(ctx, op.before); err != nil {
+			return fmt.Errorf("prepare %s: %w", op.name, err)
+		}
+		if err := b.rig.restore(ctx, b.rig.db); err != nil {
+			return err
+		}
+	}
+	r, err := b.load(ctx, op, b.rig.service, b.rig.apiAddr, b.rig.db, connections)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op.name, err)
+	}
+	b.results = append(b.results, r)
+	b.say(r)
+	if op.writes {
+		return b.rig.restore(ctx, b.rig.db)
+	}
+	return nil
+}
+
+// measureBaselines runs the bare statement and the bare handler, once for all operations
+// that are compared with them.
+func (b *bench) measureBaselines(ctx context.Context, k kind, connections int) error {
+	if _, done := b.baseline[key{subjectPgbench, k, connections}]; done {
+		return nil
+	}
+	pgbench, err := b.pgbench(ctx, k, connections)
+	if err != nil {
+		return err
+	}
+	bare, err := b.load(ctx, bareOperation(k, b.options.clusters), b.rig.bare, b.rig.bareAddr, b.rig.bareDB, connections)
+	if err != nil {
+		return fmt.Errorf("%s, bare handler: %w", k, err)
+	}
+	bare.subject = subjectBare
+	for _, r := range []result{pgbench, bare} {
+		b.baseline[key{r.subject, k, connections}] = r
+		b.baselines = append(b.baselines, r)
+		b.say(r)
+	}
+	return b.rig.restore(ctx, b.rig.bareDB)
+}
+
+// bareOperation is the operation of a kind that the bare handler can do too.
+func bareOperation(k kind, clusters int) operation {
+	name := map[kind]string{kindGet: "get", kindList: "list", kindReport: "report changed", kindCreate: "create"}[k]
+	for _, op := range operations(clusters) {
+		if op.name == name {
+			return operation{name: string(k), kind: k, next: op.next}
+		}
+	}
+	panic("load: no operation of kind " + string(k))
+}
+
+// load puts an operation's load on a subject, after a warm-up that does not count:
+// connections are made and statements prepared once in a process's life. What the
+// operations leave to be done after their answers counts.
+func (b *bench) load(ctx context.Context, op operation, p *process, addr string, db *pgx.Conn, connections int) (result, error) {
+	r := result{operation: op.name, subject: subjectService, connections: connections, bar: op.bar, kind: op.kind}
+	if _, err := generate(ctx, addr, connections, b.options.warmUp, op.next); err != nil {
+		return r, err
+	}
+	settle := func() error {
+		if !op.writes {
+			return nil
+		}
+		return b.rig.settle(ctx)
+	}
+	if err := settle(); err != nil {
+		return r, err
+	}
+	var err error
+	r.used, err = b.meter(ctx, p, db, func() error {
+		began := time.Now()
+		r.samples, err = generate(ctx, addr, connections, b.options.duration, op.next)
+		r.elapsed = time.Since(began)
+		if err != nil {
+			return err
+		}
+		return settle()
+	})
+	if err == nil && len(r.samples) == 0 {
+		err = fmt.Errorf("nothing was measured in %v", b.options.duration)
+	}
+	return r, err
+}
+
+// meter returns what was used while something was done. p may be nil.
+func (b *bench) meter(ctx context.Context, p *process, db *pgx.Conn, do func() error) (usage, error) {
+	before, err := b.used(ctx, p, db)
+	if err != nil {
+		return usage{}, err
+	}
+	if err := do(); err != nil {
+		return usage{}, err
+	}
+	after, err := b.used(ctx, p, db)
+	return usage{after.process - before.process, after.postgres - before.postgres, after.wal - before.wal}, err
+}
+
+func (b *bench) used(ctx context.Context, p *process, db *pgx.Conn) (u usage, err error) {
+	if err := db.QueryRow(ctx, `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`).Scan(&u.wal); err != nil {
+		return u, fmt.Errorf("read the position of the write-ahead log: %w", err)
+	}
+	if p != nil {
+		if u.process, err = processCPU(p.pid()); err != nil {
+			return u, err
+		}
+	}
+	u.postgres, err = treeCPU(b.rig.pg.Pid())
+	return u, err
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"time"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// kind says which bare statement an operation is compared with.
+type kind string
+
+const (
+	kindGet    kind = "get"
+	kindList   kind = "list"
+	kindReport kind = "report"
+	kindCreate kind = "create"
+)
+
+// operation is something to measure.
+type operation struct {
+	name string
+	kind kind
+	// bar is the CPU time that one may cost, service and PostgreSQL together; 0 for none.
+	bar  time.Duration
+	next source
+	// writes says that it leaves work to be done after its answer, which counts, and
+	// rows to be put back.
+	writes bool
+	// before is SQL that makes the rows what the operation is about.
+	before string
+}
+
+// The bars of CPU time.
+const (
+	getBar    = 180 * time.Microsecond
+	listBar   = 1500 * time.Microsecond
+	createBar = 600 * time.Microsecond
+	reportBar = 500 * time.Microsecond
+)
+
+// operations returns all there are, reads first: what writes changes the fleet. Reports
+// that must equal the stored ones come before those that change them.
+func operations(n int) []operation {
+	const heard, unheard = `UPDATE controller_status SET updated_at = clock_timestamp()`,
+		`UPDATE controller_status SET updated_at = clock_timestamp() - interval '1 hour'`
+	all := []operation{{name: "get", kind: kindGet, bar: getBar, next: one(func(rng *rand.Rand, _ int) request { return get(rng.IntN(n)) })}}
+	for _, l := range lists(n) {
+		all = append(all, operation{name: l.name, kind: kindList, bar: listBar, next: one(l.next)})
+	}
+	// A full cycle takes longer than a measurement, so that no slot is heard twice in it.
+	cycle := func(_ *rand.Rand, k int) request { return put(k%n, k/n%3, report(k%n, k/n%3)) }
+	changed := func(rng *rand.Rand, k int) request { return changedReport(rng, n, k) }
+	return append(all,
+		operation{name: "report unchanged", kind: kindReport, bar: reportBar, writes: true, before: heard, next: one(cycle)},
+		operation{name: "report unchanged, heartbeat due", kind: kindReport, bar: reportBar, writes: true, before: unheard, next: one(cycle)},
+		operation{name: "report changed", kind: kindReport, bar: reportBar, writes: true, next: one(changed)},
+		operation{name: "report changed, moves", kind: kindReport, bar: reportBar, writes: true, next: one(func(rng *rand.Rand, k int) request {
+			return movingReport(rng, n, k)
+		})},
+		operation{name: "get after report (CPU of the pair)", kind: kindReport, writes: true, next: getAfterReport(n)},
+		operation{name: "create", kind: kindCreate, bar: createBar, writes: true, next: one(func(_ *rand.Rand, k int) request { return create(k) })},
+	)
+}
+
+// idle are the operations whose latency counts while nothing else happens.
+func idle(n int) []operation {
+	return []operation{
+		{name: "get", bar: time.Millisecond, next: one(func(rng *rand.Rand, _ int) request { return get(rng.IntN(n)) })},
+		{name: "get after report", bar: 2 * time.Millisecond, writes: true, next: getAfterReport(n)},
+	}
+}
+
+// one makes a source of operations of one request.
+func one(next func(*rand.Rand, int) request) source {
+	return func(rng *rand.Rand, k int) []request { return []request{next(rng, k)} }
+}
+
+const clustersPath = "/api/v1/clusters"
+
+func get(i int) request {
+	r := newRequest(http.MethodGet, clustersPath+"/"+clusterID(i), owner(i), nil, http.StatusOK)
+	r.rows = rowCheck{1, 1}
+	return r
+}
+
+type listing struct {
+	name string
+	next func(*rand.Rand, int) request
+}
+
+// lists are those of 50 clusters, newest first, without a filter and with each. In a
+// fleet of full size every one of them finds a full page.
+func lists(n int) []listing {
+	page := rowCheck{least: min(50, n/200), most: 50}
+	by := func(name, user string, query func(i int) url.Values) listing {
+		return listing{name, func(rng *rand.Rand, _ int) request {
+			i := rng.IntN(n)
+			if user == "" {
+				i = rng.IntN(owners)
+			}
+			q := query(i)
+			q.Set("limit", "50")
+			caller := user
+			if caller == "" {
+				caller = owner(i)
+			}
+			r := newRequest(http.MethodGet, clustersPath+"?"+q.Encode(), caller, nil, http.StatusOK)
+			r.rows = page
+			return r
+		}}
+	}
+	filter := func(name string, value func(i int) string) func(int) url.Values {
+		return func(i int) url.Values { return url.Values{name: {value(i)}} }
+	}
+	return []listing{
+		by("list", admin, func(int) url.Values { return url.Values{} }),
+		by("list, as one owner", "", func(int) url.Values { return url.Values{} }),
+		by("list status=Ready", admin, filter("status", func(int) string { return string(v1.PhaseReady) })),
+		by("list status=Failed", admin, filter("status", func(int) string { return string(v1.PhaseFailed) })),
+		by("list platform", admin, filter("platform", platform)),
+		by("list name", admin, filter("name", clusterName)),
+		by("list label_selector, 1/3 match", admin, filter("label_selector", func(i int) string { return "env=" + environment(i) })),
+		by("list label_selector, 1/100 match", admin, filter("label_selector", func(i int) string { return "cost-center=" + costCenter(i) })),
+		by("list created_by", admin, filter("created_by", owner)),
+	}
+}
+
+// put is a controller's report on a cluster.
+func put(i, slot int, r v1.StatusReport) request {
+	r.ControllerName = controllers(i)[slot]
+	return newRequest(http.MethodPut, clustersPath+"/"+clusterID(i)+"/status", controller, encode(r), http.StatusOK)
+}
+
+// changedReport says something new that nobody needs to be woken for.
+func changedReport(rng *rand.Rand, n, k int) request {
+	i, slot := rng.IntN(n), rng.IntN(3)
+	r := report(i, slot)
+	r.Conditions[0].Message = fmt.Sprintf("applied for the time number %d", k)
+	return put(i, slot, r)
+}
+
+// movingReport says something new that wakes the controllers.
+func movingReport(rng *rand.Rand, n, k int) request {
+	i, slot := rng.IntN(n), rng.IntN(3)
+	r := report(i, slot)
+	r.Conditions[0].Reason = fmt.Sprintf("Applied%d", k)
+	return put(i, slot, r)
+}
+
+// getAfterReport makes a status stale and reads it. The read is timed.
+func getAfterReport(n int) source {
+	return func(rng *rand.Rand, k int) []request {
+		i, slot := rng.IntN(n), rng.IntN(3)
+		r := report(i, slot)
+		r.Conditions[0].Message = fmt.Sprintf("applied before the read number %d", k)
+		return []request{put(i, slot, r), get(i)}
+	}
+}
+
+func create(k int) request {
+	body := v1.CreateCluster{
+		// The time keeps names apart between runs: a name is unique to its owner.
+		Name:   fmt.Sprintf("new-%d-%d", time.Now().UnixNano(), k),
+		Labels: labels(k), Spec: v1.Object(spec(k)),
+	}
+	r := newRequest(http.MethodPost, clustersPath, newcomer, encode(body), http.StatusCreated)
+	r.rows = rowCheck{1, 1}
+	return r
+}
+
+// encode cannot fail on the wire types, which hold strings, numbers and valid JSON.
+func encode(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("load: encode a body: " + err.Error())
+	}
+	return text
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// percentile returns the smallest latency that a share of the samples does not exceed
+// (the nearest rank).
+func percentile(samples []sample, share float64) time.Duration {
+	if len(samples) == 0 {
+		return 0
+	}
+	took := make([]time.Duration, len(samples))
+	for i, s := range samples {
+		took[i] = s.took
+	}
+	slices.Sort(took)
+	rank := int(share*float64(len(took)) + 0.999999)
+	return took[min(max(rank, 1), len(took))-1]
+}
+
+func (r result) perSecond() float64 { return float64(len(r.samples)) / r.elapsed.Seconds() }
+
+// perOperation is a part of the usage, in microseconds an operation.
+func (r result) perOperation(d time.Duration) float64 {
+	return float64(d.Microseconds()) / float64(len(r.samples))
+}
+
+// missed says that the CPU time is beyond the bar.
+func (r result) missed() bool {
+	return r.bar > 0 && r.perOperation(r.used.cpu()) > float64(r.bar.Microseconds())
+}
+
+// slow says that the median of an idle service is beyond the bar.
+func (r result) slow() bool { return percentile(r.samples, 0.5) >= r.bar }
+
+func verdict(missed bool) string {
+	if missed {
+		return "MISSED"
+	}
+	return "met"
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d.Microseconds())/1000) }
+
+// say prints a line while the measurement goes on.
+func (b *bench) say(r result) {
+	fmt.Fprintf(b.out, "%-13s %-36s %3d connections %8.0f/s  p50 %s ms  p99 %s ms  CPU %.0f us\n", r.subject, r.operation, r.connections,
+		r.perSecond(), ms(percentile(r.samples, 0.5)), ms(percentile(r.samples, 0.99)), r.perOperation(r.used.cpu()))
+}
+
+// finish writes the results; errMissed when a bar was missed.
+func (b *bench) finish(took time.Duration) error {
+	for _, r := range slices.Concat(b.idle, b.results, b.baselines) {
+		if err := b.writeSamples(r); err != nil {
+			return err
+		}
+	}
+	text := b.summary(took)
+	fmt.Fprintf(b.out, "\n%s", text)
+	if err := os.WriteFile(filepath.Join(b.options.out, "summary.md"), text, 0o600); err != nil {
+		return fmt.Errorf("write the summary: %w", err)
+	}
+	if slices.ContainsFunc(b.results, result.missed) || slices.ContainsFunc(b.idle, result.slow) {
+		return errMissed
+	}
+	return nil
+}
+
+// writeSamples keeps the raw samples of a result, in microseconds.
+func (b *bench) writeSamples(r result) error {
+	name := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(r.subject+" "+r.operation), "-")
+	file, err := os.Create(filepath.Join(b.options.out, fmt.Sprintf("%s-%d.csv", strings.Trim(name, "-"), r.connections)))
+	if err != nil {
+		return fmt.Errorf("keep the samples: %w", err)
+	}
+	defer file.Close()
+	w := bufio.NewWriter(file)
+	fmt.Fprintln(w, "began_us,took_us")
+	for _, s := range r.samples {
+		fmt.Fprintf(w, "%d,%d\n", s.at.Microseconds(), s.took.Microseconds())
+	}
+	return w.Flush()
+}
+
+// summary is the report, as Markdown.
+func (b *bench) summary(took time.Duration) []byte {
+	var w bytes.Buffer
+	fmt.Fprintf(&w, "# Measured in %s on %d CPUs, %s\n\n", took.Round(time.Second), runtime.NumCPU(), time.Now().UTC().Format(time.RFC3339))
+	fmt.Fprintf(&w, `%d clusters with a spec of about 1 KB, three labels and three reports each, 1 in %d Failed. They were made a day
+ago by SQL, so that the scheduler and the relay do what they do in a steady state: at rest the service
+uses %s ms of CPU a second and PostgreSQL %s ms, which is in the figures below. CPU is microseconds an
+operation of the service and of all PostgreSQL processes, the ended ones too, until all that the
+operation has caused is done: status calculated, events published. pgbench and the bare huma handler
+run the bare statement (test/load/statements.go) on a copy of the database; x is the ratio of CPU.
+
+| Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | bar us | |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
+`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres))
+	for _, r := range b.results {
+		bar, met := "", ""
+		if r.bar > 0 {
+			bar, met = fmt.Sprint(r.bar.Microseconds()), verdict(r.missed())
+		}
+		fmt.Fprintf(&w, "%s | %s | %s | %s | %s |\n", r.row(), b.ratio(r, subjectPgbench), b.ratio(r, subjectBare), bar, met)
+	}
+	w.WriteString("\n| Baseline | conns | /s | p50 ms | p99 ms | CPU us | handler | PostgreSQL | WAL B |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, r := range b.baselines {
+		r.operation = r.subject + ", " + r.operation
+		w.WriteString(r.row() + " |\n")
+	}
+	w.WriteString("\n| On an idle service, one caller | p50 ms | p99 ms | bar ms | |\n|---|--:|--:|--:|---|\n")
+	for _, r := range b.idle {
+		fmt.Fprintf(&w, "| %s | %s | %s | %s | %s |\n", r.operation, ms(percentile(r.samples, 0.5)), ms(percentile(r.samples, 0.99)), ms(r.bar), verdict(r.slow()))
+	}
+	return w.Bytes()
+}
+
+// row is the part of a table's row that all results have.
+func (r result) row() string {
+	return fmt.Sprintf("| %s | %d | %.0f | %s | %s | %.0f | %.0f | %.0f | %.0f", r.operation, r.connections, r.perSecond(),
+		ms(percentile(r.samples, 0.5)), ms(percentile(r.samples, 0.99)), r.perOperation(r.used.cpu()),
+		r.perOperation(r.used.process), r.perOperation(r.used.postgres), float64(r.used.wal)/float64(len(r.samples)))
+}
+
+// ratio is how much CPU a result used, as a multiple of its baseline's.
+func (b *bench) ratio(r result, subject string) string {
+	base := b.baseline[key{subject, r.kind, r.connections}]
+	if len(base.samples) == 0 || base.used.cpu() == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", r.perOperation(r.used.cpu())/base.perOperation(base.used.cpu()))
+}
