@@ -1,11 +1,11 @@
 package outbox_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/cls-backend/cls-backend/internal/outbox"
+	"github.com/cls-backend/cls-backend/internal/retention"
 )
 
 func TestPublishedEventsGoAfterTheirRetention(t *testing.T) {
@@ -15,7 +15,7 @@ func TestPublishedEventsGoAfterTheirRetention(t *testing.T) {
 	w.drive(t, w.relay(t, outbox.Options{}))
 	w.create(t) // not published, so it stays however old
 	for _, c := range []struct {
-		retention     time.Duration
+		age           time.Duration
 		removed, left int
 		why           string
 	}{
@@ -23,22 +23,9 @@ func TestPublishedEventsGoAfterTheirRetention(t *testing.T) {
 		{time.Nanosecond, 1100, 1, "all that is published is older, in two batches"},
 		{time.Nanosecond, 0, 1, "nothing is left to do"},
 	} {
-		n, err := outbox.NewCleaner(w.db, c.retention, quiet()).RunOnce(t.Context())
+		n, err := retention.NewCleaner("published events", w.db.PurgePublished, c.age, quiet()).RunOnce(t.Context())
 		if left := len(w.rows(t)); err != nil || n != c.removed || left != c.left {
-			t.Errorf("after %v: %d removed, %d left, %v; want %d and %d: %s", c.retention, n, left, err, c.removed, c.left, c.why)
+			t.Errorf("after %v: %d removed, %d left, %v; want %d and %d: %s", c.age, n, left, err, c.removed, c.left, c.why)
 		}
 	}
-}
-
-func TestCleanerRunsUntilItIsStopped(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.create(t)
-	w.drive(t, w.relay(t, outbox.Options{}))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- outbox.NewCleaner(w.db, time.Nanosecond, quiet()).Run(ctx) }()
-	await(t, "the event to go", func() bool { return len(w.rows(t)) == 0 })
-	cancel()
-	must(t, <-done)
 }
