@@ -1,6 +1,5 @@
 // Package outbox is the only door from the database to Pub/Sub: a [Relay] claims the
-// events that transactions have left in the outbox, publishes them and marks them, and a
-// [Cleaner] removes the published ones in the end.
+// events that transactions have left in the outbox, publishes them and marks them.
 //
 // The pattern is the transactional outbox (Chris Richardson, Microservices Patterns,
 // chapter 3) with a polling publisher. Any number of relays may run on one database:
