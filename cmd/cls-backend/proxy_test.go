@@ -12,9 +12,10 @@ type proxy struct {
 	listener net.Listener
 	target   string
 
-	mu    sync.Mutex
-	gates [2]chan struct{} // closed while bytes flow: requests, answers
-	conns []net.Conn
+	mu     sync.Mutex
+	gates  [2]chan struct{} // closed while bytes flow: requests, answers
+	conns  []net.Conn
+	resets bool // new connections
 }
 
 // The two ways through a proxy.
@@ -58,7 +59,12 @@ func (p *proxy) accept() {
 		}
 		p.mu.Lock()
 		p.conns = append(p.conns, in, out)
+		resets := p.resets
 		p.mu.Unlock()
+		if resets {
+			p.cut()
+			continue
+		}
 		go p.forward(out, in, requests)
 		go p.forward(in, out, answers)
 	}
@@ -99,6 +105,14 @@ func (p *proxy) let(way int) {
 	default:
 		close(p.gates[way])
 	}
+}
+
+// refuse resets all connections, and new ones until it is told otherwise.
+func (p *proxy) refuse(on bool) {
+	p.mu.Lock()
+	p.resets = on
+	p.mu.Unlock()
+	p.cut()
 }
 
 // cut resets all connections.
