@@ -15,14 +15,13 @@ import (
 // more (of an older generation, or on a deleted cluster) is answered as not applied,
 // which is no error: the controller would send it again.
 func (s *Clusters) Report(ctx context.Context, by models.Actor, id string, r v1.StatusReport) (v1.ReportResult, error) {
-	r = models.NormalizeReport(r)
 	if err := by.MayReport(r.ControllerName); err != nil {
 		return v1.ReportResult{}, err
 	}
 	if err := models.CheckReport(r); err != nil {
 		return v1.ReportResult{}, err
 	}
-	return s.db.StoreReport(ctx, id, r, s.settings.Cadence.Debounce)
+	return s.db.StoreReport(ctx, id, models.NormalizeReport(r), s.settings.Cadence.Debounce)
 }
 
 // Status returns a cluster that the actor may see, with the reports that its status is made of.
