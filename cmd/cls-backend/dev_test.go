@@ -146,6 +146,8 @@ func (s *subscriber) received(kind, id string) bool {
 }
 
 // TestDev is the first quarter of an hour of somebody new, from an empty folder.
+//
+//nolint:tparallel // one folder and one story
 func TestDev(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(openDir(t), "dev")

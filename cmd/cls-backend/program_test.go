@@ -225,7 +225,7 @@ func newClient() *http.Client {
 func request(client *http.Client, method, url, as, body string) (a answer) {
 	begun := time.Now()
 	defer func() { a.took = time.Since(begun) }()
-	req, err := http.NewRequest(method, url, strings.NewReader(body)) //nolint:noctx // the client has a timeout
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		return answer{err: err}
 	}
@@ -286,7 +286,7 @@ func published(ps *dev.PubSub, id string) []string {
 // freePort is a port that nobody listens on just now.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer l.Close()
 	_, port, err := net.SplitHostPort(l.Addr().String())

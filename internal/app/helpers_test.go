@@ -103,7 +103,7 @@ func (a answer) expect(t testing.TB, status int, text string) {
 // scrape returns the metrics as Prometheus reads them.
 func (r *running) scrape() string {
 	r.t.Helper()
-	res, err := http.Get("http://" + r.at.Metrics + "/metrics") //nolint:noctx // it is on this machine
+	res, err := http.Get("http://" + r.at.Metrics + "/metrics")
 	must(r.t, err)
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
@@ -181,7 +181,7 @@ func (w *world) eventsBecause(reason string) (n int) {
 // hung is the address of something that accepts connections and never answers.
 func hung(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	go func() {
 		for {
@@ -202,7 +202,7 @@ func hung(t *testing.T) string {
 // freePort is a port that nobody listens on just now.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer l.Close()
 	_, port, err := net.SplitHostPort(l.Addr().String())

@@ -15,6 +15,7 @@ import (
 )
 
 func showEnvironment(t *testing.T) {
+	t.Helper()
 	var info v1.Info
 	newWorld(t, "ENVIRONMENT=staging").call(http.MethodGet, "/api/v1/info", "", "", &info)
 	want := v1.Info{Service: "cls-backend", Version: "v1.2.3", GitCommit: "abc", BuildTime: "today", APIVersion: "v1", Environment: "staging"}
@@ -24,6 +25,7 @@ func showEnvironment(t *testing.T) {
 }
 
 func showAddresses(t *testing.T) {
+	t.Helper()
 	host := "127.0.0.2"
 	if runtime.GOOS != "linux" {
 		host = "127.0.0.1" // elsewhere loopback is one address
@@ -42,7 +44,7 @@ func showAddresses(t *testing.T) {
 // dial opens a connection and sends a text.
 func (w *world) dial(text string) net.Conn {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.at.API) //nolint:noctx // it is on this machine
+	conn, err := net.Dial("tcp", w.at.API)
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = conn.Close() })
 	must(w.t, conn.SetDeadline(time.Now().Add(10*time.Second))) // below the defaults of the timeouts
@@ -61,6 +63,7 @@ func expectEnd(t *testing.T, conn net.Conn) {
 }
 
 func showReadTimeout(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "SERVER_READ_TIMEOUT=100ms")
 	expectEnd(t, w.dial("POST /api/v1/clusters HTTP/1.1\r\nHost: x\r\n"))
 	expectEnd(t, w.dial("POST /api/v1/clusters HTTP/1.1\r\nHost: x\r\nX-User-Email: "+user+
@@ -68,9 +71,11 @@ func showReadTimeout(t *testing.T) {
 }
 
 func showWriteTimeout(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "SERVER_WRITE_TIMEOUT=1s")
 	id := w.create("locked", `{}`).ID
-	defer w.lock(id)()
+	release := w.lock(id)
+	defer release()
 	a := w.send(http.MethodPost, "/api/v1/clusters/"+id+"/reconcile", "", as(user)...)
 	a.expect(t, http.StatusServiceUnavailable, "UNAVAILABLE") // in time to say so
 	if a.took > 5*time.Second {
@@ -79,6 +84,7 @@ func showWriteTimeout(t *testing.T) {
 }
 
 func showServerIdleTimeout(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "SERVER_IDLE_TIMEOUT=100ms")
 	conn := w.dial("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 	reader := bufio.NewReader(conn)
@@ -89,9 +95,11 @@ func showServerIdleTimeout(t *testing.T) {
 }
 
 func showShutdownTimeout(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "SERVER_SHUTDOWN_TIMEOUT=1s")
 	id := w.create("locked", `{}`).ID
-	defer w.lock(id)()
+	release := w.lock(id)
+	defer release()
 	conn := w.dial("POST /api/v1/clusters/" + id + "/reconcile HTTP/1.1\r\nHost: x\r\nX-User-Email: " + user + "\r\n\r\n")
 	await(t, "a request that hangs", func() bool { return w.sessions("wait_event_type = 'Lock'") == 1 })
 	begun := time.Now()
@@ -103,10 +111,21 @@ func showShutdownTimeout(t *testing.T) {
 }
 
 func showMaxBody(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "SERVER_MAX_BODY_BYTES=100")
 	body := `{"name":"big","description":"` + strings.Repeat("x", 100) + `"}`
 	w.send(http.MethodPost, "/api/v1/clusters", body, as(user)...).expect(t, http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE")
 	w.create("small", `{}`)
+}
+
+func showAuthMode(t *testing.T) {
+	t.Helper()
+	showNoAuthentication(t, "AUTH_MODE=disabled")
+}
+
+func showDisableAuth(t *testing.T) {
+	t.Helper()
+	showNoAuthentication(t, "DISABLE_AUTH=true")
 }
 
 func showNoAuthentication(t *testing.T, setting string) {
@@ -122,6 +141,7 @@ func showNoAuthentication(t *testing.T, setting string) {
 const list = "/api/v1/clusters"
 
 func showProxies(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "AUTH_TRUSTED_PROXIES=192.0.2.0/24", "AUTH_PROXY_SECRET=open-sesame")
 	w.send(http.MethodGet, list, "", as(user)...).expect(t, http.StatusUnauthorized, "UNTRUSTED_PROXY")
 	w.send(http.MethodGet, list, "", append(as(user), "X-Proxy-Secret", "open-barley")...).expect(t, http.StatusUnauthorized, "UNTRUSTED_PROXY")
@@ -142,6 +162,7 @@ func (w *world) expectSees(id string, want bool, headers ...string) {
 }
 
 func showRoles(t *testing.T) {
+	t.Helper()
 	const other = "bob@example.com"
 	w := newWorld(t, "AUTH_TRUST_ROLES=true")
 	id := w.create("one", `{}`).ID
@@ -152,6 +173,7 @@ func showRoles(t *testing.T) {
 }
 
 func showControllers(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "AUTH_TRUSTED_PROXIES=192.0.2.0/24", "AUTH_PROXY_SECRET=gw",
 		"CONTROLLER_NETWORKS=127.0.0.0/8", "CONTROLLER_IDENTITIES=bot@x.example=dns")
 	made := w.send(http.MethodPost, list, `{"name":"one","spec":{}}`, append(as(user), "X-Proxy-Secret", "gw")...)
@@ -167,6 +189,7 @@ func showControllers(t *testing.T) {
 }
 
 func showAdmins(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "ADMIN_IDENTITIES=root@example.com")
 	id := w.create("one", `{}`).ID
 	w.expectSees(id, false, as("bob@example.com")...)
@@ -174,6 +197,7 @@ func showAdmins(t *testing.T) {
 }
 
 func showCORS(t *testing.T) {
+	t.Helper()
 	const origin = "https://console.example.com"
 	allowed := func(w *world, origin string) string {
 		return w.send(http.MethodOptions, list, "", "Origin", origin, "Access-Control-Request-Method", "POST").

@@ -10,6 +10,7 @@ import (
 )
 
 func showRedaction(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "REDACTED_SPEC_FIELDS=credentials.token")
 	c := w.create("one", `{"credentials":{"user":"u","token":"hush"},"serviceAccountSigningKey":"key"}`)
 	if spec := string(c.Spec); strings.Contains(spec, "hush") || strings.Contains(spec, "key") || !strings.Contains(spec, `"u"`) {
@@ -27,6 +28,7 @@ func showRedaction(t *testing.T) {
 }
 
 func showDefaults(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "DEFAULT_CLUSTER_VERSION=4.19.1", "DEFAULT_CHANNEL_GROUP=fast")
 	for spec, want := range map[string][]string{
 		`{}`:                                 {`"4.19.1"`, `"fast"`},
@@ -54,6 +56,7 @@ func often(env ...string) []string {
 
 // The service that is switched off runs beside one that is not, for as long.
 func showAttention(t *testing.T) {
+	t.Helper()
 	off := newWorld(t, often("RECONCILIATION_ENABLED=false")...)
 	off.create("one", `{}`)
 	on := newWorld(t, often()...)
@@ -75,6 +78,7 @@ func showAttention(t *testing.T) {
 }
 
 func showStable(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, often("RECONCILIATION_STABLE_INTERVAL=300ms", "RECONCILIATION_ATTENTION_AGE=0s", "REACTIVE_RECONCILIATION_ENABLED=false")...)
 	id := w.create("one", `{}`).ID
 	w.report(id, "True")
@@ -87,6 +91,7 @@ func showStable(t *testing.T) {
 }
 
 func showReactive(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "REACTIVE_RECONCILIATION_DEBOUNCE=50ms", "RECONCILIATION_CHECK_INTERVAL=20ms")
 	begun := time.Now()
 	w.report(w.create("one", `{}`).ID, "False")
@@ -105,6 +110,7 @@ func showReactive(t *testing.T) {
 }
 
 func showDeadline(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "STATUS_PROGRESS_DEADLINE=300ms")
 	id := w.create("one", `{}`).ID
 	w.report(id, "False")
@@ -115,6 +121,7 @@ func showDeadline(t *testing.T) {
 }
 
 func showRetention(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "OUTBOX_RETENTION=100ms", "TOMBSTONE_RETENTION=100ms")
 	id := w.create("one", `{}`).ID
 	w.send(http.MethodDelete, list+"/"+id, "", as(user)...).expect(t, http.StatusAccepted, id)

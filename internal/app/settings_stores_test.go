@@ -30,6 +30,7 @@ func (w *world) burst(n, expected int, meanwhile func()) {
 }
 
 func showMostConnections(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "DATABASE_MAX_OPEN_CONNS=3", "DATABASE_MIN_IDLE_CONNS=0")
 	w.burst(12, 3, func() {
 		if n := w.sessions("true"); n != 3 {
@@ -42,11 +43,13 @@ func showMostConnections(t *testing.T) {
 }
 
 func showIdleConnections(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "DATABASE_MIN_IDLE_CONNS=9")
 	await(t, "idle connections", func() bool { return w.sessions("state = 'idle'") >= 9 })
 }
 
 func showLifetime(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "DATABASE_CONN_MAX_LIFETIME=1s", "DATABASE_MIN_IDLE_CONNS=0")
 	first := value[time.Time](t, w.database, "SELECT clock_timestamp()")
 	await(t, "the end of the first connections", func() bool {
@@ -58,6 +61,7 @@ func showLifetime(t *testing.T) {
 // The pool looks for idle connections once a minute, and whenever one has broken, which
 // saves the test that minute.
 func showIdleTime(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "DATABASE_CONN_MAX_IDLE_TIME=1s", "DATABASE_MIN_IDLE_CONNS=0")
 	w.burst(10, 10, func() {})
 	const idle = "state = 'idle' AND state_change < clock_timestamp() - interval '1.1 seconds'"
@@ -73,9 +77,11 @@ func showIdleTime(t *testing.T) {
 }
 
 func showStatementTimeout(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "DATABASE_STATEMENT_TIMEOUT=700ms")
 	id := w.create("locked", `{}`).ID
-	defer w.lock(id)()
+	release := w.lock(id)
+	defer release()
 	a := w.send(http.MethodPost, "/api/v1/clusters/"+id+"/reconcile", "", as(user)...)
 	a.expect(t, http.StatusServiceUnavailable, "UNAVAILABLE")
 	if a.took > 5*time.Second {
@@ -84,6 +90,7 @@ func showStatementTimeout(t *testing.T) {
 }
 
 func showTopics(t *testing.T) {
+	t.Helper()
 	w := newWorld(t, "GOOGLE_CLOUD_PROJECT=my-project", "PUBSUB_CLUSTER_EVENTS_TOPIC=my-clusters", "PUBSUB_NODEPOOL_EVENTS_TOPIC=my-pools")
 	var names []string
 	await(t, "the topics", func() bool {
@@ -108,6 +115,7 @@ func showTopics(t *testing.T) {
 
 // Without the setting the first failure would be the one of the connection, after 2 s.
 func showPublishTimeout(t *testing.T) {
+	t.Helper()
 	r := start(t, configured(t, dbtest.New(t), hung(t), "PUBSUB_PUBLISH_TIMEOUT=50ms"))
 	r.create("one", `{}`)
 	await(t, "a failed publish", func() bool { return len(r.records("events cannot be published; trying on")) > 0 })

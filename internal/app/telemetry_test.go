@@ -29,6 +29,7 @@ func (r *running) records(message string) (found []map[string]any) {
 
 // At debug every statement is logged, and never its arguments; at info none is.
 func showLogLevel(t *testing.T) {
+	t.Helper()
 	const secret = "hush-hush"
 	spec := `{"serviceAccountSigningKey":"` + secret + `"}`
 	debug, info := newWorld(t, "LOG_LEVEL=debug"), newWorld(t)
@@ -52,6 +53,7 @@ func showLogLevel(t *testing.T) {
 }
 
 func showLogFormat(t *testing.T) {
+	t.Helper()
 	for format, pattern := range map[string]string{
 		"json": `(?m)^\{"time":".*"msg":"request",`,
 		"text": `(?m)^time=\S+ level=INFO msg=request `,
@@ -163,6 +165,7 @@ func TestTheCallersTraceReachesControllers(t *testing.T) {
 // One trace over the request, its statements and the publish, which comes later and from
 // another goroutine.
 func showTraces(t *testing.T) {
+	t.Helper()
 	c := newCollector(t)
 	w := newWorld(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_SERVICE_NAME=cls-test", "OTEL_EXPORTER_OTLP_HEADERS=api-key=s3cret")
 	if got := w.tracedPost(); !strings.Contains(got, traceID) || got == traceparent {
@@ -188,6 +191,7 @@ func showTraces(t *testing.T) {
 }
 
 func showTracesEndpoint(t *testing.T) {
+	t.Helper()
 	general, exact := newCollector(t), newCollector(t)
 	w := newWorld(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+general.URL, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+exact.URL+"/in/here")
 	w.create("one", `{}`)
@@ -198,6 +202,7 @@ func showTracesEndpoint(t *testing.T) {
 }
 
 func showSampler(t *testing.T) {
+	t.Helper()
 	for setting, want := range map[string]bool{"0": false, "1": true} {
 		c := newCollector(t)
 		w := newWorld(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG="+setting)
