@@ -78,8 +78,8 @@ func TestTrap03_ANudgeInsteadOfNotify(t *testing.T) {
 	}
 	slices.Sort(delays)
 	t.Logf("from POST to Pub/Sub: median %v, longest %v", delays[len(delays)/2], delays[len(delays)-1])
-	if delays[0] > 100*time.Millisecond { // half of the poll
-		t.Errorf("from POST to Pub/Sub: at least %v", delays[0])
+	if median := delays[len(delays)/2]; median > 100*time.Millisecond { // half of the poll
+		t.Errorf("from POST to Pub/Sub: %v", median)
 	}
 }
 
