@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -123,6 +124,9 @@ func TestTrap22_StatementsAreBounded(t *testing.T) {
 	began := time.Now()
 	_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
 	wantUnavailable(t, err)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "57014" {
+		t.Errorf("ended by the client alone, and still running on the server: %v", err)
+	}
 	err = db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
 		_, err := tx.LockCluster(ctx, id, "")
 		return err
@@ -157,7 +161,9 @@ func TestTrap22_AnAbandonedTransactionEnds(t *testing.T) {
 		}
 		return len(due)
 	}
-	stopped, resume := make(chan struct{}), make(chan struct{})
+	stopped, resumed := make(chan struct{}), make(chan struct{})
+	resume := sync.OnceFunc(func() { close(resumed) })
+	t.Cleanup(resume) // Before the pool is closed, which waits for the connection.
 	ended := make(chan error, 1)
 	go func() {
 		ended <- f.InTx(context.WithoutCancel(t.Context()), func(ctx context.Context, tx *database.Tx) error {
@@ -165,7 +171,7 @@ func TestTrap22_AnAbandonedTransactionEnds(t *testing.T) {
 				t.Errorf("the first pass claimed %d", n)
 			}
 			close(stopped)
-			<-resume
+			<-resumed
 			_, err := tx.LockCluster(ctx, id, "")
 			return err
 		})
@@ -189,7 +195,7 @@ func TestTrap22_AnAbandonedTransactionEnds(t *testing.T) {
 	if n := other(); n != 1 {
 		t.Errorf("after the end the other pass claimed %d", n)
 	}
-	close(resume)
+	resume()
 	wantUnavailable(t, <-ended)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
@@ -33,7 +34,7 @@ var (
 )
 
 // plant stores n random clusters past the package, many of them created at the same
-// moment, some deleted, and returns them.
+// moment, some deleted, and returns them. Their ids are not in the order of insertion.
 func plant(t *testing.T, f fixture, n int) []listed {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -42,7 +43,7 @@ func plant(t *testing.T, f fixture, n int) []listed {
 	all := make([]listed, n)
 	for i := range all {
 		c := listed{
-			id: newID(), name: fmt.Sprintf("n%d", i%40), owner: pick(listOwners), platform: pick(listPlatforms),
+			id: uuid.NewString(), name: fmt.Sprintf("n%d", i%40), owner: pick(listOwners), platform: pick(listPlatforms),
 			phase: v1.Phases()[rng.IntN(4)], labels: map[string]string{},
 			createdAt: start.Add(time.Duration(rng.IntN(20)) * time.Second), deleted: rng.IntN(10) == 0,
 		}
