@@ -278,6 +278,24 @@ func TestPausedClusters(t *testing.T) {
 	}
 }
 
+// TestTrap13_ADeadlineThatNobodyReads: the pass finds the passing of time, too, once.
+func TestTrap13_ADeadlineThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.create(t, "one").ID
+	w.report(t, id, available("dns", v1.ConditionFalse))
+	w.get(t, id)
+	w.age(t, "31 min")
+	for _, want := range []int{1, 0} {
+		if n, err := w.Refresh(t.Context(), 100); n != want || err != nil {
+			t.Errorf("refreshed %d, %v, want %d", n, err, want)
+		}
+	}
+	if phase := value[string](t, w, `SELECT phase FROM clusters`); phase != string(v1.PhaseFailed) {
+		t.Errorf("stored phase %s", phase)
+	}
+}
+
 // TestTrap13_AFailureThatNobodyReads kept its five minutes: the pass decides on what it
 // has calculated itself, and the calculation pulls the next event.
 func TestTrap13_AFailureThatNobodyReads(t *testing.T) {
