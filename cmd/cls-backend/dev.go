@@ -68,6 +68,9 @@ func runDev(ctx context.Context, dir string, out io.Writer) error {
 	}
 	stop, err := provide(ctx, &cfg, dir)
 	defer stop()
+	if ctx.Err() != nil {
+		return nil // Ctrl-C in the midst of a first start, which fails for that
+	}
 	if err != nil {
 		return err
 	}

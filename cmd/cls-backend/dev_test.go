@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -225,6 +226,49 @@ func restarted(t *testing.T, dir string, clusters int) {
 	d.signal(syscall.SIGKILL)
 	d.exit(patience)
 	d.expectNothingLeft(5 * time.Second)
+}
+
+// The first start takes a second, in which somebody may think better of it.
+func TestCtrlCInTheMidstOfTheFirstStart(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("finds initdb in /proc")
+	}
+	dir := filepath.Join(openDir(t), "dev")
+	p := launch(t, command(t, []string{"PORT=0", "METRICS_PORT=0"}, "dev", "--dir", dir))
+	p.await("initdb", func() bool { return len(processesIn(t, dir)) > 0 })
+	must(t, syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT))
+	if code := p.exit(10 * time.Second); code != 0 {
+		t.Errorf("exit code %d: %s", code, p.out)
+	}
+	if left := processesIn(t, dir); len(left) > 0 {
+		t.Errorf("left running: %v", left)
+	}
+	restarted(t, dir, 0)
+}
+
+// A second dev on the same folder says what is wrong, and leaves the first alone.
+func TestSecondDevOnAFolder(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(openDir(t), "dev")
+	first := startDev(t, dir)
+	for _, args := range [][]string{{"dev", "--dir", dir}, {"dev", "--dir", dir, "--reset"}} {
+		code, out := run(t, []string{"PORT=0", "METRICS_PORT=0"}, args...)
+		if code != 1 || !strings.Contains(out, dir) || !strings.Contains(out, "in use") {
+			t.Errorf("%v: exit code %d: %s", args, code, out)
+		}
+	}
+	first.create("undisturbed")
+	_, port, err := net.SplitHostPort(first.api)
+	must(t, err)
+	other := filepath.Join(filepath.Dir(dir), "other")
+	code, out := run(t, []string{"PORT=" + port, "METRICS_PORT=0"}, "dev", "--dir", other)
+	if code != 1 || !strings.Contains(out, "PORT="+port) {
+		t.Errorf("on its port: exit code %d: %s", code, out)
+	}
+	if left := processesIn(t, other); len(left) > 0 {
+		t.Errorf("left running: %v", left)
+	}
 }
 
 func TestDevUsesWhatIsThere(t *testing.T) {
