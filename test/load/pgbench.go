@@ -109,7 +109,7 @@ func (r *rig) pgbenchCommand(ctx context.Context, connections int, d time.Durati
 		return nil, err
 	}
 	// A second or so goes by before the measurement begins.
-	seconds := strconv.Itoa(int(math.Ceil(d.Seconds())) + 2)
+	seconds := strconv.Itoa(int(math.Ceil(d.Seconds()+0.5)) + 1)
 	conditions, err := json.Marshal(report(1, 0).Conditions)
 	if err != nil {
 		return nil, err

@@ -102,6 +102,7 @@ uses %s ms of CPU a second and PostgreSQL %s ms, which is in the figures below. 
 operation of the service and of all PostgreSQL processes, the ended ones too, until all that the
 operation has caused is done: status calculated, events published. pgbench and the bare huma handler
 run the bare statement (test/load/statements.go) on a copy of the database; x is the ratio of CPU.
+PostgreSQL is durable (fsync, synchronous_commit) and has its default settings, but makes no checkpoint during the run.
 
 | Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | bar us | |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|

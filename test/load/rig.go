@@ -69,7 +69,7 @@ func (r *rig) startStores(ctx context.Context) error {
 	if err := dev.RemovePostgres(ctx, r.options.dir); err != nil {
 		return err
 	}
-	if r.pg, err = dev.StartPostgres(ctx, dev.PostgresOptions{Dir: r.options.dir, Durable: true}); err != nil {
+	if r.pg, err = dev.StartPostgres(ctx, dev.PostgresOptions{Dir: r.options.dir, Durable: true, Settings: steady()}); err != nil {
 		return err
 	}
 	memory, err := inMemory(r.options.dir)
@@ -84,6 +84,12 @@ func (r *rig) startStores(ctx context.Context) error {
 	}
 	r.pubsub, r.pubAddr, err = startHelper(pubsubHelper, r.log)
 	return err
+}
+
+// steady keeps checkpoints out of the run. The first change of a page after one logs the
+// whole page: over minutes that is nothing, in two seconds it would be most of the log.
+func steady() map[string]string {
+	return map[string]string{"checkpoint_timeout": "1h", "max_wal_size": "16GB"}
 }
 
 // makeFleet migrates and fills the database and lets the service calculate the statuses.
@@ -239,7 +245,6 @@ func (r *rig) restore(ctx context.Context, db *pgx.Conn) error {
 		`UPDATE reconciliation_schedule SET reactive = false, reactive_wakes = 0, next_reconcile_at = now() + random() * interval '5 min'
 			WHERE reactive OR reactive_wakes > 0`,
 		`VACUUM (ANALYZE) clusters, controller_status, reconciliation_schedule, outbox`,
-		`CHECKPOINT`,
 	} {
 		if _, err := db.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("put the database back: %w", err)
