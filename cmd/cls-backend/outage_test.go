@@ -35,7 +35,8 @@ type sample struct {
 	answer
 
 	at   time.Time // of the answer
-	what string
+	what string    // create, get
+	name string    // of the cluster to create
 }
 
 // startLoad starts workers, half of which write.
@@ -55,10 +56,11 @@ func startLoad(p *process, workers int) *load {
 				case <-pace.C:
 				}
 				if i%2 == 0 {
-					l.note("create", request(client, http.MethodPost, "http://"+p.api+"/api/v1/clusters", user,
-						fmt.Sprintf(`{"name":"load-%d","spec":{"platform":{"type":"aws"}}}`, names.Add(1))))
+					name := fmt.Sprintf("load-%d", names.Add(1))
+					l.note("create", name, request(client, http.MethodPost, "http://"+p.api+"/api/v1/clusters", user,
+						`{"name":"`+name+`","spec":{"platform":{"type":"aws"}}}`))
 				} else {
-					l.note("get", request(client, http.MethodGet, "http://"+p.api+"/api/v1/clusters/"+known, user, ""))
+					l.note("get", "", request(client, http.MethodGet, "http://"+p.api+"/api/v1/clusters/"+known, user, ""))
 				}
 			}
 		})
@@ -66,10 +68,10 @@ func startLoad(p *process, workers int) *load {
 	return l
 }
 
-func (l *load) note(what string, a answer) {
+func (l *load) note(what, name string, a answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.samples = append(l.samples, sample{answer: a, at: time.Now(), what: what})
+	l.samples = append(l.samples, sample{answer: a, at: time.Now(), what: what, name: name})
 	if what == "create" && a.status == http.StatusCreated {
 		l.created = append(l.created, a.text("id"))
 	}

@@ -38,6 +38,7 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	await(t, "requests that wait for the row", patience, func() bool { return waiting(t, database) == inFlight })
 
+	stopped := time.Now()
 	p.signal(syscall.SIGTERM)
 	p.await("the stop", func() bool { return len(p.logged("stopping")) == 1 })
 	await(t, "the end of readiness", 2*time.Second, func() bool { return p.probe("/readyz").status != http.StatusOK })
@@ -55,11 +56,37 @@ func TestStopUnderLoad(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	l.end()
+	l.verifyStop(t, database, stopped)
 	successor := serve(t, database, ps.Addr()).ready() // for what was committed last
 	l.verifyKept(t, database, ps)
 	successor.signal(syscall.SIGTERM)
 	if code := successor.exit(shutdownLimit); code != 0 {
 		t.Errorf("exit code of an idle service: %d", code)
+	}
+}
+
+// verifyStop looks at every answer of a load through a stop. A request is answered whole or
+// was never begun: an idle connection may be closed just when a client uses it again.
+func (l *load) verifyStop(t *testing.T, database string, stopped time.Time) {
+	t.Helper()
+	kinds := map[string]int{}
+	var lost []string
+	for _, s := range l.samples {
+		switch {
+		case s.status == http.StatusOK || s.status == http.StatusCreated:
+			kinds["answered"]++
+		case s.status != 0 || s.at.Before(stopped):
+			t.Errorf("%s: %d %s %v", s.what, s.status, s.body, s.err)
+		case refused(s.answer):
+			kinds["refused"]++
+		default:
+			kinds["not taken"]++
+			lost = append(lost, s.name)
+		}
+	}
+	t.Logf("requests: %v", kinds)
+	if n := count(t, database, "SELECT count(*) FROM clusters WHERE name = ANY($1)", lost); n != 0 {
+		t.Errorf("%d of %d requests without an answer were carried out", n, len(lost))
 	}
 }
 
