@@ -45,7 +45,7 @@ const onWaitingWake = `
 	ON CONFLICT (resource_id) WHERE published_at IS NULL AND set_aside_at IS NULL AND wake
 	DO UPDATE SET id = excluded.id, reason = excluded.reason, generation = excluded.generation, metadata = excluded.metadata,
 		request_id = excluded.request_id, traceparent = excluded.traceparent, created_at = excluded.created_at,
-		claim = NULL, available_at = '-infinity'`
+		claim = NULL, leased_until = '-infinity', available_at = '-infinity'`
 
 // WakeCluster appends a wake-up that somebody asks for; NOT_FOUND as for GetCluster.
 func (db *DB) WakeCluster(ctx context.Context, id, owner string, e models.NewEvent) error {
@@ -58,19 +58,26 @@ func (db *DB) WakeCluster(ctx context.Context, id, owner string, e models.NewEve
 // claimEvents takes a lease on events, changes before wake-ups. Of the changes of a
 // resource only the oldest can be claimed, so the next one is out of reach until that
 // one is published: this is what keeps their order among any number of relays.
+//
+// What has failed comes after what has not been tried: its available_at is later.
 const claimEvents = `
-	WITH head AS (
+	WITH changes AS (
 		SELECT o.seq FROM outbox o
-		WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND o.available_at <= now()
-		  AND (o.wake OR o.seq = (
+		WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake AND o.available_at <= now() AND o.leased_until <= now()
+		  AND o.seq = (
 			SELECT q.seq FROM outbox q
 			WHERE q.resource_id = o.resource_id AND q.published_at IS NULL AND q.set_aside_at IS NULL AND NOT q.wake
-			ORDER BY q.seq LIMIT 1))
-		ORDER BY o.wake, o.seq LIMIT $3
+			ORDER BY q.seq LIMIT 1)
+		ORDER BY o.available_at, o.seq LIMIT $3
+		FOR UPDATE SKIP LOCKED
+	), wakes AS (
+		SELECT o.seq FROM outbox o
+		WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND o.wake AND o.available_at <= now() AND o.leased_until <= now()
+		ORDER BY o.available_at, o.seq LIMIT $3
 		FOR UPDATE SKIP LOCKED
 	)
-	UPDATE outbox o SET claim = $1, available_at = now() + $2::interval
-	FROM head WHERE o.seq = head.seq
+	UPDATE outbox o SET claim = $1, leased_until = now() + $2::interval
+	FROM (SELECT seq FROM changes UNION ALL SELECT seq FROM wakes LIMIT $3) claimed WHERE o.seq = claimed.seq
 	RETURNING o.seq, o.id, o.kind, o.cluster_id, o.resource_id, o.type, o.reason, o.wake, o.generation, o.platform, o.created_by,
 		o.metadata, o.request_id, o.traceparent, o.created_at, o.attempts, o.claim`
 
@@ -99,8 +106,9 @@ func scanEvent(row pgx.CollectableRow) (models.QueuedEvent, error) {
 	return q, err
 }
 
-// MarkPublished marks events as published. An event whose row has meanwhile been given
-// to a newer wake-up is not: that one is still to be published.
+// MarkPublished marks events as published, and lets the change that waits for each be
+// claimed at once, even if a failure had put it off. An event whose row has meanwhile
+// been given to a newer wake-up is not marked: that one is still to be published.
 func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) error {
 	seqs, ids := make([]int64, len(events)), make([]string, len(events))
 	for i, e := range events {
@@ -108,9 +116,17 @@ func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) er
 	}
 	_, err := db.exec(ctx, "mark events published", `
 		WITH done AS (
-			SELECT o.seq FROM outbox o JOIN unnest($1::bigint[], $2::uuid[]) AS v (seq, id) ON o.seq = v.seq AND o.id = v.id
+			SELECT o.seq, o.resource_id, o.wake FROM outbox o JOIN unnest($1::bigint[], $2::uuid[]) AS v (seq, id) ON o.seq = v.seq AND o.id = v.id
 			WHERE o.published_at IS NULL
 			ORDER BY o.resource_id, o.seq FOR UPDATE OF o
+		), successors AS (
+			UPDATE outbox o SET available_at = '-infinity'
+			FROM (SELECT (
+				SELECT q.seq FROM outbox q
+				WHERE q.resource_id = done.resource_id AND q.seq > done.seq
+				  AND q.published_at IS NULL AND q.set_aside_at IS NULL AND NOT q.wake
+				ORDER BY q.seq LIMIT 1) AS seq FROM done WHERE NOT done.wake) next
+			WHERE o.seq = next.seq AND o.available_at <> '-infinity'
 		)
 		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL FROM done WHERE o.seq = done.seq`, seqs, ids)
 	return err
@@ -118,7 +134,8 @@ func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) er
 
 // ReleaseEvents gives back events of a claim that could not be published, each to be
 // tried again after its RetryIn. Refused ones count a try, and are set aside after
-// models.MaxAttempts of them; how many were is returned.
+// models.MaxAttempts of them; how many were is returned. The changes that wait for a
+// failed one are put off with it, so that a claim in an outage does not read them all.
 func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models.FailedEvent) (setAside int, err error) {
 	n := len(failures)
 	seqs, errs, pauses, refused := make([]int64, n), make([]string, n), make([]time.Duration, n), make([]bool, n)
@@ -129,16 +146,21 @@ func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models
 	defer cancel()
 	setAside, err = one(ctx, db.pool, pgx.RowTo[int], `
 		WITH failed AS (
-			SELECT o.seq, v.error, v.pause, v.refused
+			SELECT o.seq, o.resource_id, o.wake, v.error, v.pause, v.refused, o.attempts + v.refused::int AS attempts
 			FROM outbox o JOIN unnest($2::bigint[], $3::text[], $4::interval[], $5::boolean[]) AS v (seq, error, pause, refused) USING (seq)
 			WHERE o.claim = $1 AND o.published_at IS NULL
 			ORDER BY o.resource_id, o.seq FOR UPDATE OF o
 		), released AS (
 			UPDATE outbox o
-			SET claim = NULL, available_at = now() + f.pause, last_error = f.error, attempts = o.attempts + f.refused::int,
-			    set_aside_at = CASE WHEN o.attempts + f.refused::int >= $6 THEN clock_timestamp() END
+			SET claim = NULL, leased_until = '-infinity', available_at = now() + f.pause, last_error = f.error, attempts = f.attempts,
+			    set_aside_at = CASE WHEN f.attempts >= $6 THEN clock_timestamp() END
 			FROM failed f WHERE o.seq = f.seq
 			RETURNING o.set_aside_at
+		), successors AS (
+			UPDATE outbox o SET available_at = CASE WHEN f.attempts >= $6 THEN '-infinity' ELSE now() + f.pause END
+			FROM failed f
+			WHERE NOT f.wake AND o.resource_id = f.resource_id AND o.seq > f.seq
+			  AND o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake
 		)
 		SELECT count(set_aside_at)::int FROM released`, claim, seqs, errs, pauses, refused, models.MaxAttempts)
 	return setAside, translate("release events", err)

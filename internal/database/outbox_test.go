@@ -111,10 +111,10 @@ func TestALeaseEnds(t *testing.T) {
 	f := newFixture(t)
 	f.create(t, "one")
 	dead := f.claim(t)
-	if value[bool](t, f, `SELECT available_at > now() + interval '10 s' FROM outbox`) {
+	if value[bool](t, f, `SELECT leased_until > now() + interval '10 s' FROM outbox`) {
 		t.Error("the lease is longer than asked for")
 	}
-	f.exec(t, `UPDATE outbox SET available_at = now()`) // ten seconds later
+	f.exec(t, `UPDATE outbox SET leased_until = now()`) // ten seconds later
 	again := f.claim(t)
 	if len(again) != 1 || again[0].Event.ID != dead[0].Event.ID || again[0].Claim == dead[0].Claim {
 		t.Fatalf("claimed %+v after the lease of %+v", again, dead)

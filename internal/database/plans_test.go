@@ -146,7 +146,7 @@ func TestPlans(t *testing.T) {
 			return err
 		}, "clusters_pkey", 50},
 		{"reports", func() error { _, err := f.ControllerStatuses(ctx, id); return err }, "controller_status_pkey", 10},
-		{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_waiting", 50},
+		{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_changes", 50},
 		{"claim of due clusters", in(func(ctx context.Context, tx *database.Tx) error {
 			_, err := tx.ClaimDue(ctx, time.Second, 100)
 			return err
@@ -210,5 +210,47 @@ func TestTrap18_ClaimsCostTheSameInABacklog(t *testing.T) {
 	}
 	if cost[100_000] > 2*cost[1000] {
 		t.Errorf("buffers an event: %v", cost)
+	}
+}
+
+// TestTrap18_AClaimInAnOutageIsCheap: 20,000 changes of 2,000 resources wait, and the
+// oldest of each has just failed. A relay that looks for work every moment must not read
+// them all each time; and all come out again, in their order, once it is time.
+func TestTrap18_AClaimInAnOutageIsCheap(t *testing.T) {
+	t.Parallel()
+	f, recorder := newRecorded(t)
+	ctx := t.Context()
+	f.exec(t, `
+		WITH resources AS (SELECT gen_random_uuid() AS id FROM generate_series(1, 2000))
+		INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata)
+		SELECT gen_random_uuid(), 'cluster', id, id, 'cluster.updated', 'spec_changed', false, i, '', 'a', '{}'
+		FROM resources, generate_series(1, 10) AS i ORDER BY i`)
+	f.exec(t, `VACUUM ANALYZE outbox`)
+	claim := newID()
+	heads, err := f.ClaimEvents(ctx, claim, time.Minute, 5000)
+	must(t, err)
+	failures := make([]models.FailedEvent, len(heads))
+	for i, e := range heads {
+		failures[i] = models.FailedEvent{Seq: e.Seq, RetryIn: time.Hour}
+	}
+	_, err = f.ReleaseEvents(ctx, claim, failures)
+	must(t, err)
+	f.exec(t, `VACUUM ANALYZE outbox`)
+
+	recorder.Take()
+	if events, err := f.ClaimEvents(ctx, newID(), 0, 100); err != nil || len(heads) != 2000 || len(events) != 0 {
+		t.Fatalf("%d heads, then %d events, %v; want 2000, then none", len(heads), len(events), err)
+	}
+	if n := f.explain(t, recorder.Take()[0]).buffers(); n > 100 {
+		t.Errorf("a claim of nothing reads %d buffers", n)
+	}
+
+	f.exec(t, `UPDATE outbox SET available_at = now() WHERE seq = $1`, heads[0].Seq)
+	for generation := int64(1); generation <= 3; generation++ {
+		events, err := f.ClaimEvents(ctx, newID(), 0, 100)
+		if err != nil || len(events) != 1 || events[0].Event.Generation != generation || events[0].Event.ClusterID != heads[0].Event.ClusterID {
+			t.Fatalf("claimed %v, %v; want generation %d of the one that is free", generations(events), err, generation)
+		}
+		must(t, f.MarkPublished(ctx, events))
 	}
 }

@@ -98,17 +98,21 @@ CREATE TABLE outbox (
     request_id    text        NOT NULL DEFAULT '',
     traceparent   text        NOT NULL DEFAULT '',
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- Not to be claimed before: the end of a lease, or of the pause after a failure.
+    -- Not to be tried before: the end of the pause after a failure of this event, or of
+    -- the one that it waits for.
     available_at  timestamptz NOT NULL DEFAULT '-infinity',
+    -- Whose lease it is under, and until when. In no index, so that a claim is a HOT update.
     claim         uuid,
+    leased_until  timestamptz NOT NULL DEFAULT '-infinity',
     attempts      integer     NOT NULL DEFAULT 0,
     last_error    text        NOT NULL DEFAULT '',
     published_at  timestamptz,
     set_aside_at  timestamptz
 );
 
-CREATE INDEX outbox_waiting ON outbox (wake, seq) WHERE published_at IS NULL AND set_aside_at IS NULL;
-CREATE INDEX outbox_queue   ON outbox (resource_id, seq) WHERE published_at IS NULL AND set_aside_at IS NULL AND NOT wake;
+CREATE INDEX outbox_changes ON outbox (available_at, seq) WHERE published_at IS NULL AND set_aside_at IS NULL AND NOT wake;
+CREATE INDEX outbox_wakes   ON outbox (available_at, seq) WHERE published_at IS NULL AND set_aside_at IS NULL AND wake;
+CREATE INDEX outbox_queue   ON outbox (resource_id, seq)  WHERE published_at IS NULL AND set_aside_at IS NULL AND NOT wake;
 CREATE UNIQUE INDEX outbox_one_wake ON outbox (resource_id) WHERE published_at IS NULL AND set_aside_at IS NULL AND wake;
 CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
 CREATE INDEX outbox_set_aside ON outbox (set_aside_at) WHERE set_aside_at IS NOT NULL;
