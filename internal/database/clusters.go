@@ -101,6 +101,8 @@ const deleteCluster = `
 		    generation = c.generation + 1, resource_version = c.resource_version + 1
 		WHERE c.id = $7
 		RETURNING *
+	), calm AS (
+		DELETE FROM stale_statuses WHERE cluster_id = $7
 	), wakes AS (
 		DELETE FROM outbox
 		WHERE resource_id = $7 AND wake AND published_at IS NULL AND set_aside_at IS NULL AND reason <> '` + manual + `'

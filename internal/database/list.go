@@ -110,7 +110,9 @@ func (db *DB) ListClusters(ctx context.Context, q models.ListQuery) ([]*Snapshot
 // whose status must be calculated before it can be told which phase they are in.
 func (db *DB) StaleInScope(ctx context.Context, q models.ListQuery, limit int) ([]*Snapshot, error) {
 	stale := scope(q)
-	stale.add("(c.status_dirty OR c.recheck_at <= now())")
+	stale.add(`c.id IN (
+		SELECT cluster_id FROM stale_statuses
+		UNION ALL SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL)`)
 	return db.snapshots(ctx, "find stale statuses", `SELECT `+snapshotColumns+` FROM clusters c`+stale.where()+
 		fmt.Sprintf(" LIMIT %d", limit), stale.args...)
 }

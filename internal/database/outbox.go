@@ -77,7 +77,8 @@ const claimEvents = `
 		FOR UPDATE SKIP LOCKED
 	)
 	UPDATE outbox o SET claim = $1, leased_until = now() + $2::interval
-	FROM (SELECT seq FROM changes UNION ALL SELECT seq FROM wakes LIMIT $3) claimed WHERE o.seq = claimed.seq
+	FROM (SELECT seq FROM changes UNION ALL SELECT seq FROM wakes LIMIT $3) claimed, ` + laxCommit + `
+	WHERE o.seq = claimed.seq
 	RETURNING o.seq, o.id, o.kind, o.cluster_id, o.resource_id, o.type, o.reason, o.wake, o.generation, o.platform, o.created_by,
 		o.metadata, o.request_id, o.traceparent, o.created_at, o.attempts, o.claim`
 
@@ -128,7 +129,8 @@ func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) er
 				ORDER BY q.seq LIMIT 1) AS seq FROM done WHERE NOT done.wake) next
 			WHERE o.seq = next.seq AND o.available_at <> '-infinity'
 		)
-		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL FROM done WHERE o.seq = done.seq`, seqs, ids)
+		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL
+		FROM done, `+laxCommit+` WHERE o.seq = done.seq`, seqs, ids)
 	return err
 }
 
@@ -162,7 +164,7 @@ func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models
 			WHERE NOT f.wake AND o.resource_id = f.resource_id AND o.seq > f.seq
 			  AND o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake
 		)
-		SELECT count(set_aside_at)::int FROM released`, claim, seqs, errs, pauses, refused, models.MaxAttempts)
+		SELECT count(set_aside_at)::int FROM released, `+laxCommit, claim, seqs, errs, pauses, refused, models.MaxAttempts)
 	return setAside, translate("release events", err)
 }
 
@@ -185,7 +187,7 @@ func (db *DB) Backlog(ctx context.Context) (models.Backlog, error) {
 	err := db.pool.QueryRow(ctx, `
 		SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0),
 		       (SELECT count(*) FROM outbox WHERE set_aside_at IS NOT NULL),
-		       (SELECT count(*) FROM clusters WHERE status_dirty AND deleted_at IS NULL),
+		       (SELECT count(*) FROM stale_statuses),
 		       (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
 				SELECT phase, count(*) AS n FROM clusters WHERE deleted_at IS NULL GROUP BY phase) p)
 		FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL`).

@@ -137,9 +137,9 @@ func TestPlans(t *testing.T) {
 		{"list by a key that nobody has", list(models.ListQuery{Labels: []models.Requirement{{Key: "none", Op: models.OpExists}}}), "clusters_labels", 10},
 		{"list by a common label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpNotIn, Values: []string{"prod"}}}}), scan, 500},
 		{"list of an owner by phase", list(models.ListQuery{CreatedBy: "user3@example.com", Phase: v1.PhaseFailed}), all, 500},
-		{"stale statuses in scope", stale(models.ListQuery{}), "clusters_dirty", 500},
-		{"stale statuses of an owner", stale(models.ListQuery{CreatedBy: "user3@example.com"}), "clusters_dirty", 500},
-		{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, "clusters_dirty", 800},
+		{"stale statuses in scope", stale(models.ListQuery{}), scan, 2000},
+		{"stale statuses of an owner", stale(models.ListQuery{CreatedBy: "user3@example.com"}), scan, 2000},
+		{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, scan, 2000},
 		{"get", func() error { _, err := f.GetCluster(ctx, id, ""); return err }, "clusters_pkey", 10},
 		{"report", func() error {
 			_, err := f.StoreReport(ctx, id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)

@@ -49,7 +49,7 @@ const wakeDue = `
 	)
 	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata)
 	SELECT w.event_id, 'cluster', c.id, c.id, w.type, w.reason, true, c.generation, c.platform, c.created_by, w.metadata
-	FROM woken w JOIN clusters c ON c.id = w.cluster_id
+	FROM woken w JOIN clusters c ON c.id = w.cluster_id CROSS JOIN ` + laxCommit + `
 	ORDER BY c.id
 	` + onWaitingWake + ` WHERE o.claim IS NOT NULL`
 

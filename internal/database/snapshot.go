@@ -35,24 +35,44 @@ const snapshotColumns = clusterColumns + `,
 	c.status_dirty OR coalesce(c.recheck_at <= now(), false), NOT c.status_dirty, now(),
 	CASE WHEN c.status_dirty OR c.recheck_at <= now() THEN (` + reportFacts + `) END`
 
-// reportFacts is what a status is calculated from, of all reports on a cluster, in one value.
+// reportFacts is what a status is calculated from, of all reports on a cluster, in one
+// value: not the reports themselves, which may be long.
 const reportFacts = `
-	SELECT jsonb_agg(jsonb_build_object(
+	SELECT json_agg(json_build_object(
 		'controller_name', s.controller_name, 'observed_generation', s.observed_generation,
-		'conditions', s.conditions, 'last_error', s.last_error, 'first_at', s.created_at,
+		'available', s.available, 'failed', s.failed, 'error_type', s.error_type, 'first_at', s.created_at,
 		'stored_at', s.stored_at, 'moved_at', s.moved_at, 'available_changed_at', s.available_changed_at))
 	FROM controller_status s WHERE s.cluster_id = c.id`
 
 // storedFacts is one element of reportFacts.
 type storedFacts struct {
-	ControllerName     string                 `json:"controller_name"`
-	ObservedGeneration int64                  `json:"observed_generation"`
-	Conditions         []v1.ReportedCondition `json:"conditions"`
-	LastError          *v1.ReportError        `json:"last_error"`
-	FirstAt            time.Time              `json:"first_at"`
-	StoredAt           time.Time              `json:"stored_at"`
-	MovedAt            time.Time              `json:"moved_at"`
-	AvailableChangedAt time.Time              `json:"available_changed_at"`
+	ControllerName     string             `json:"controller_name"`
+	ObservedGeneration int64              `json:"observed_generation"`
+	Available          v1.ConditionStatus `json:"available"`
+	Failed             bool               `json:"failed"`
+	ErrorType          *string            `json:"error_type"`
+	FirstAt            time.Time          `json:"first_at"`
+	StoredAt           time.Time          `json:"stored_at"`
+	MovedAt            time.Time          `json:"moved_at"`
+	AvailableChangedAt time.Time          `json:"available_changed_at"`
+}
+
+// report returns the facts as a report that says only them.
+func (s *storedFacts) report() models.Report {
+	r := models.Report{
+		ControllerName: s.ControllerName, ObservedGeneration: s.ObservedGeneration,
+		FirstAt: s.FirstAt.UTC(), StoredAt: s.StoredAt.UTC(), MovedAt: s.MovedAt.UTC(), AvailableChangedAt: s.AvailableChangedAt.UTC(),
+	}
+	if s.Available != "" {
+		r.Conditions = append(r.Conditions, v1.ReportedCondition{Type: v1.ConditionAvailable, Status: s.Available})
+	}
+	if s.Failed {
+		r.Conditions = append(r.Conditions, v1.ReportedCondition{Type: v1.ConditionFailed, Status: v1.ConditionTrue})
+	}
+	if s.ErrorType != nil {
+		r.LastError = &v1.ReportError{ErrorType: *s.ErrorType}
+	}
+	return r
 }
 
 // clusterFields returns where the columns of a cluster go.
@@ -90,10 +110,8 @@ func decodeReports(text []byte) ([]models.Report, error) {
 		return nil, fmt.Errorf("decode stored reports: %w", err)
 	}
 	reports := make([]models.Report, len(stored))
-	for i, s := range stored {
-		reports[i] = models.Report(s)
-		reports[i].FirstAt, reports[i].StoredAt = s.FirstAt.UTC(), s.StoredAt.UTC()
-		reports[i].MovedAt, reports[i].AvailableChangedAt = s.MovedAt.UTC(), s.AvailableChangedAt.UTC()
+	for i := range stored {
+		reports[i] = stored[i].report()
 	}
 	return reports, nil
 }

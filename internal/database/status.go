@@ -41,14 +41,15 @@ const storeReport = `
 	), report AS (
 		INSERT INTO controller_status AS s (
 			cluster_id, controller_name, observed_generation, conditions, metadata, last_error, available, content, signal,
-			available_generation, updated_at, stored_at, moved_at, created_at, available_changed_at)
-		SELECT t.id, $2, t.observed, $4, $5, $6, $7, $8, $9,
+			failed, error_type, available_generation, updated_at, stored_at, moved_at, created_at, available_changed_at)
+		SELECT t.id, $2, t.observed, $4, $5, $6, $7, $8, $9, $12, $13,
 		       CASE WHEN $7 = 'True' THEN t.observed ELSE 0 END, t.at, t.at, t.at, t.at, t.at
 		FROM (SELECT id, CASE WHEN $3 = 0 THEN generation ELSE $3 END AS observed, clock_timestamp() AS at FROM target) t
 		ON CONFLICT (cluster_id, controller_name) DO UPDATE SET
 			observed_generation = excluded.observed_generation,
 			conditions = excluded.conditions, metadata = excluded.metadata, last_error = excluded.last_error,
-			available = excluded.available, content = excluded.content, signal = excluded.signal,
+			available = excluded.available, failed = excluded.failed, error_type = excluded.error_type,
+			content = excluded.content, signal = excluded.signal,
 			updated_at = excluded.updated_at, stored_at = excluded.stored_at,
 			available_generation = greatest(s.available_generation, excluded.available_generation),
 			available_changed_at = CASE WHEN s.available = excluded.available
@@ -126,8 +127,12 @@ func reportArgs(id string, r v1.StatusReport, debounce time.Duration) ([]any, er
 	if err != nil {
 		return nil, wrap("encode conditions", err)
 	}
-	var lastError []byte
+	var (
+		lastError []byte
+		errorType *string
+	)
 	if r.LastError != nil {
+		errorType = &r.LastError.ErrorType
 		if lastError, err = json.Marshal(r.LastError); err != nil {
 			return nil, wrap("encode last_error", err)
 		}
@@ -135,7 +140,7 @@ func reportArgs(id string, r v1.StatusReport, debounce time.Duration) ([]any, er
 	content, signal := models.Content(r), models.Signal(r)
 	return []any{
 		id, r.ControllerName, r.ObservedGeneration, conditions, []byte(r.Metadata.String()), lastError,
-		string(models.AvailableStatus(r)), content[:], signal[:], heartbeatEvery, debounce,
+		string(models.AvailableStatus(r)), content[:], signal[:], heartbeatEvery, debounce, models.SaysFailed(r), errorType,
 	}, nil
 }
 

@@ -25,6 +25,11 @@ type NewStatus struct {
 	Pull      time.Duration
 }
 
+// laxCommit is a row that has the commit of its statement not wait for the disk. It is
+// for what follows from facts that are on disk: after a crash of PostgreSQL within the
+// next moments it is as if the statement had not run yet, and it will be run again.
+const laxCommit = `(SELECT set_config('synchronous_commit', 'off', true)) lax`
+
 // storeStatuses stores each status on the condition that its cluster is as it was read.
 // Rows that somebody is changing at the moment are skipped: they will be dirty again.
 const storeStatuses = `
@@ -32,23 +37,25 @@ const storeStatuses = `
 		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::jsonb[], $4::timestamptz[], $5::boolean[], $6::boolean[], $7::interval[])
 			AS v (id, version, status, recheck_at, by_time, attention, pull)
 	), current AS (
-		SELECT c.id FROM clusters c JOIN calculated v USING (id)
+		SELECT v.* FROM clusters c JOIN calculated v USING (id)
 		WHERE c.deleted_at IS NULL AND c.resource_version = v.version
 		FOR NO KEY UPDATE OF c SKIP LOCKED
 	), stored AS (
 		UPDATE clusters c
 		SET status = v.status, status_dirty = false, recheck_at = v.recheck_at,
 		    resource_version = c.resource_version + v.by_time::int
-		FROM calculated v JOIN current USING (id)
+		FROM current v
 		WHERE c.id = v.id
 		RETURNING c.id, c.resource_version, v.attention, v.pull
+	), calm AS (
+		DELETE FROM stale_statuses q USING stored WHERE q.cluster_id = stored.id
 	), pulled AS (
 		UPDATE reconciliation_schedule s
 		SET next_reconcile_at = now() + stored.pull, reactive = false, updated_at = now()
 		FROM stored
 		WHERE s.cluster_id = stored.id AND stored.attention AND s.next_reconcile_at > now() + stored.pull
 	)
-	SELECT id, resource_version FROM stored`
+	SELECT id, resource_version FROM stored, ` + laxCommit
 
 // StoreStatuses stores calculated statuses in one statement and returns the resource
 // versions of those that were stored, by cluster. One that is not among them has
@@ -101,10 +108,10 @@ func statusArrays(list []NewStatus) []any {
 // with new facts, and those whose deadline has passed.
 func (db *DB) StaleStatuses(ctx context.Context, limit int) ([]*Snapshot, error) {
 	return db.snapshots(ctx, "find stale statuses", `
-		WITH stale AS (
-			(SELECT id FROM clusters WHERE status_dirty AND deleted_at IS NULL LIMIT $1)
+		SELECT `+snapshotColumns+` FROM clusters c
+		WHERE c.deleted_at IS NULL AND c.id = ANY (ARRAY(
+			(SELECT cluster_id FROM stale_statuses LIMIT $1)
 			UNION
 			(SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL ORDER BY recheck_at LIMIT $1)
-		)
-		SELECT `+snapshotColumns+` FROM clusters c JOIN stale USING (id) WHERE c.deleted_at IS NULL LIMIT $1`, limit)
+			LIMIT $1))`, limit)
 }

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -159,7 +160,7 @@ func sameJSON(a, b v1.Object) bool {
 func (r ClusterRules) withDefaults(spec v1.Object) v1.Object {
 	values := r.Defaults.values()
 	text := v1.Object(spec.String())
-	if len(values) == 0 && !r.Secrets.mayOccurIn(text) {
+	if len(values) == 0 && (!bytes.Contains(text, []byte("null")) || !r.Secrets.mayOccurIn(text)) {
 		return text
 	}
 	t, err := decodeTree(text)
@@ -282,7 +283,7 @@ func (r ClusterRules) check(spec v1.Object, faults []Fault) error {
 			faults[i].Value = nil
 		}
 	}
-	if len(faults) == 0 && StoredSize(spec) > MaxStored {
+	if len(faults) == 0 && len(spec) > MaxStored/maxGrowth && StoredSize(spec) > MaxStored {
 		return Invalid(v1.CodeBodyTooLarge, Fault{Field: "spec", Reason: "is larger than 1 MiB as it would be stored"})
 	}
 	return Invalid(v1.CodeInvalidField, faults...)

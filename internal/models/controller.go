@@ -91,6 +91,11 @@ func AvailableStatus(r v1.StatusReport) v1.ConditionStatus {
 	return conditionStatus(r.Conditions, v1.ConditionAvailable)
 }
 
+// SaysFailed reports whether the report's Failed condition is True.
+func SaysFailed(r v1.StatusReport) bool {
+	return conditionStatus(r.Conditions, v1.ConditionFailed) == v1.ConditionTrue
+}
+
 // Digest is a fingerprint of a report by which two reports are compared.
 type Digest [sha256.Size]byte
 

@@ -12,6 +12,10 @@ import (
 // MaxStored is the largest text, in bytes, that a spec may have as PostgreSQL stores it.
 const MaxStored = 1 << 20
 
+// maxGrowth is more than a JSON text can grow by when it is stored: the five bytes of
+// 1e308 become 309, and two of separators.
+const maxGrowth = 64
+
 // MaxDepth is how deep a JSON document may be nested (RFC 8259, section 9, lets a parser
 // set one). PostgreSQL gives up at some thousands.
 const MaxDepth = 100
@@ -163,17 +167,25 @@ func (w *jsonWalk) members(end byte, name func(int) string) {
 func (w *jsonWalk) key(int) string {
 	start, known := w.at, len(w.faults)
 	w.str()
-	var name string
-	if json.Unmarshal(w.text[start:w.at], &name) != nil {
-		name = "?"
+	name := string(w.text[start+1 : w.at-1])
+	if len(w.faults) > known || strings.IndexByte(name, '\\') >= 0 {
+		name = keyText(w.text[start:w.at])
 	}
-	name = SanitizeText(name)
 	for i := known; i < len(w.faults); i++ {
 		w.faults[i].Field = joinPath(append(w.path, name))
 	}
 	w.space()
 	w.put(':')
 	return name
+}
+
+// keyText returns what a string token says, as far as that can be shown.
+func keyText(token []byte) string {
+	var text string
+	if json.Unmarshal(token, &text) != nil {
+		return "?"
+	}
+	return SanitizeText(text)
 }
 
 func (w *jsonWalk) literal() {

@@ -49,18 +49,19 @@ func (s Secrets) Redact(spec v1.Object) v1.Object {
 	if !s.mayOccurIn(spec) {
 		return spec
 	}
-	tree, err := decodeTree(spec)
-	if err != nil {
+	if !json.Valid(spec) {
 		return v1.Object("{}") // Not to be read, so not to be shown.
 	}
-	removed := false
-	for _, path := range s {
-		removed = tree.remove(path) || removed
+	c := cutter{text: spec, out: make([]byte, 0, len(spec))}
+	c.space()
+	if c.text[c.at] != '{' {
+		return v1.Object("{}")
 	}
-	if !removed {
+	c.object(s)
+	if !c.removed {
 		return spec
 	}
-	return tree.encode()
+	return c.out
 }
 
 // mayOccurIn is a cheap test that errs on the side of yes: an escape can hide a key, so

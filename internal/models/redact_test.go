@@ -18,13 +18,14 @@ func TestRedact(t *testing.T) {
 	secrets := NewSecrets([]string{"pull.secret", "a.b.c"})
 	for _, row := range []struct{ why, spec, want string }{
 		{"absent", ``, ``},
+		{"every copy of it", `{"serviceAccountSigningKey":"K","pull":{"secret":1},"pull":{"secret":2,"u":"}"}}`, `{"pull":{}, "pull":{"u":"}"}}`},
 		{"the signing key", `{"serviceAccountSigningKey":"K","x":1}`, `{"x":1}`},
 		{"whatever it holds", `{"serviceAccountSigningKey":[{"K":1}]}`, `{}`},
 		{"an escape in the key hides nothing", `{"\u0073erviceAccountSigningKey":"K"}`, `{}`},
 		{"only at its own path", `{"deep":{"serviceAccountSigningKey":"k"}}`, `{"deep":{"serviceAccountSigningKey":"k"}}`},
 		{"keys have a case", `{"serviceaccountsigningkey":"k"}`, `{"serviceaccountsigningkey":"k"}`},
 		{"a nested path", `{"pull":{"secret":"S","url":"u"}}`, `{"pull":{"url":"u"}}`},
-		{"a nested path through an escape", `{"pul\u006c":{"secre\u0074":"S"}}`, `{"pull":{}}`},
+		{"a nested path through an escape", `{"pul\u006c":{"secre\u0074":"S"}}`, `{"pul\u006c":{}}`},
 		{"three levels", `{"a":{"b":{"c":1,"d":2}}}`, `{"a":{"b":{"d":2}}}`},
 		{"a parent that is no object holds no secret", `{"pull":"secret"}`, `{"pull":"secret"}`},
 		{"numbers keep their spelling", `{"n":1.50e2,"serviceAccountSigningKey":"K"}`, `{"n":1.50e2}`},

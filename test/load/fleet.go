@@ -119,9 +119,13 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 			"controller_status",
 			[]string{
 				"cluster_id", "controller_name", "observed_generation", "conditions", "metadata", "last_error", "available", "content", "signal",
-				"available_generation", "updated_at", "stored_at", "moved_at", "created_at", "available_changed_at",
+				"failed", "error_type", "available_generation", "updated_at", "stored_at", "moved_at", "created_at", "available_changed_at",
 			}, 3 * n,
 			func(k int) ([]any, error) { return reportRow(k/3, report(k/3, k%3), then), nil },
+		},
+		{
+			"stale_statuses", []string{"cluster_id"}, n,
+			func(i int) ([]any, error) { return []any{clusterID(i)}, nil },
 		},
 		{
 			"reconciliation_schedule", []string{"cluster_id", "next_reconcile_at"}, n,
@@ -146,12 +150,12 @@ func reportRow(i int, r v1.StatusReport, at time.Time) []any {
 	if available == v1.ConditionTrue {
 		generation = 1
 	}
-	var lastError any
+	var lastError, errorType any
 	if r.LastError != nil {
-		lastError = r.LastError
+		lastError, errorType = r.LastError, r.LastError.ErrorType
 	}
 	return []any{
 		clusterID(i), r.ControllerName, r.ObservedGeneration, r.Conditions, json.RawMessage(r.Metadata), lastError, string(available),
-		content[:], signal[:], generation, at, at, at, at, at,
+		content[:], signal[:], models.SaysFailed(r), errorType, generation, at, at, at, at, at,
 	}
 }

@@ -215,7 +215,7 @@ func (r *rig) settle(ctx context.Context) error {
 		var busy bool
 		err := r.db.QueryRow(ctx, `SELECT
 			EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL)
-			OR EXISTS (SELECT FROM clusters WHERE status_dirty AND deleted_at IS NULL)
+			OR EXISTS (SELECT FROM stale_statuses)
 			OR EXISTS (SELECT FROM reconciliation_schedule WHERE reactive AND enabled AND next_reconcile_at < now() + interval '2 s')`).Scan(&busy)
 		return !busy, err
 	})

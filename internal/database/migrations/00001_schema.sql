@@ -40,10 +40,17 @@ CREATE INDEX clusters_phase    ON clusters (phase, created_at DESC, id DESC)    
 CREATE INDEX clusters_platform ON clusters (platform, created_at DESC, id DESC)   WHERE deleted_at IS NULL;
 CREATE INDEX clusters_name     ON clusters (name, created_at DESC, id DESC)       WHERE deleted_at IS NULL;
 CREATE INDEX clusters_labels   ON clusters USING gin (labels)                     WHERE deleted_at IS NULL;
--- What a pass looks for: statuses to calculate again, and tombstones to purge.
-CREATE INDEX clusters_dirty    ON clusters (id)         WHERE status_dirty AND deleted_at IS NULL;
+-- What a pass looks for: deadlines that have passed, and tombstones to purge.
 CREATE INDEX clusters_recheck  ON clusters (recheck_at) WHERE recheck_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX clusters_deleted  ON clusters (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- The clusters whose facts have changed since their status was calculated: an index on
+-- clusters.status_dirty, kept by hand. A real one would make every report and every
+-- calculation write to all the indexes of clusters, where they are HOT updates now. A new
+-- cluster is not in it: Pending, which its phase says, is right until somebody reports.
+CREATE TABLE stale_statuses (
+    cluster_id uuid PRIMARY KEY
+);
 
 CREATE TABLE controller_status (
     cluster_id           uuid         NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
@@ -57,8 +64,11 @@ CREATE TABLE controller_status (
     stored_at            timestamptz  NOT NULL DEFAULT clock_timestamp(),
     moved_at             timestamptz  NOT NULL DEFAULT clock_timestamp(),
     created_at           timestamptz  NOT NULL DEFAULT clock_timestamp(),
-    -- The status of its Available condition ('' for none), when that last changed, and
-    -- the newest generation at which it was True.
+    -- What a status is calculated from: whether it says Failed=True, the type of its error
+    -- (null for none), the status of its Available condition ('' for none), when that last
+    -- changed, and the newest generation at which it was True.
+    failed               boolean      NOT NULL DEFAULT false,
+    error_type           text,
     available            text         NOT NULL DEFAULT '',
     available_changed_at timestamptz  NOT NULL DEFAULT clock_timestamp(),
     available_generation bigint       NOT NULL DEFAULT 0,
@@ -119,6 +129,7 @@ CREATE INDEX outbox_set_aside ON outbox (set_aside_at) WHERE set_aside_at IS NOT
 
 -- Rows come and go all day: vacuum long before a fifth of the table is dead.
 ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE stale_statuses SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 ALTER TABLE clusters SET (fillfactor = 80);
 ALTER TABLE controller_status SET (fillfactor = 80);
 ALTER TABLE reconciliation_schedule SET (fillfactor = 80);
@@ -140,6 +151,20 @@ $$;
 CREATE TRIGGER clusters_touch
     BEFORE UPDATE OF spec, labels, description, paused, deletion_protection, deletion_timestamp ON clusters
     FOR EACH ROW EXECUTE FUNCTION clusters_touch();
+
+-- +goose StatementBegin
+CREATE FUNCTION clusters_stale() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO stale_statuses VALUES (NEW.id) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+
+CREATE TRIGGER clusters_stale
+    AFTER UPDATE ON clusters
+    FOR EACH ROW WHEN (NEW.status_dirty AND NEW.deleted_at IS NULL AND (NOT OLD.status_dirty OR OLD.status IS NULL))
+    EXECUTE FUNCTION clusters_stale();
 
 -- Every cluster is on the schedule, however its row came about. The service's own
 -- statement has put it there before this runs, at the interval of its settings.
@@ -182,7 +207,9 @@ CREATE TRIGGER controller_status_mark_changed
 DROP TABLE outbox;
 DROP TABLE reconciliation_schedule;
 DROP TABLE controller_status;
+DROP TABLE stale_statuses;
 DROP TABLE clusters;
 DROP FUNCTION controller_status_mark();
 DROP FUNCTION clusters_schedule();
+DROP FUNCTION clusters_stale();
 DROP FUNCTION clusters_touch();
