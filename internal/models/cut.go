@@ -3,6 +3,7 @@ package models
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 )
 
 // cutter copies a valid JSON object without the members that paths lead to, in one go
@@ -95,7 +96,7 @@ func (c *cutter) skip() {
 			c.at++
 			continue
 		default:
-			for bytes.IndexByte([]byte("{}[],: \t\r\n"), c.text[c.at]) < 0 {
+			for strings.IndexByte("{}[],: \t\r\n", c.text[c.at]) < 0 {
 				c.at++
 			}
 		}

@@ -43,7 +43,7 @@ type counting struct {
 	records *int
 }
 
-func (c counting) Enabled(context.Context, slog.Level) bool { return true }
+func (counting) Enabled(context.Context, slog.Level) bool { return true }
 
 func (c counting) Handle(context.Context, slog.Record) error { *c.records++; return nil }
 

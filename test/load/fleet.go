@@ -54,10 +54,12 @@ func spec(i int) json.RawMessage {
 		key = `"serviceAccountSigningKey":"` + strings.Repeat("c2lnbmluZy1rZXktbWF0ZXJpYWwt", 8) + `",`
 	}
 	return json.RawMessage(fmt.Sprintf(`{%s"infraID":"infra-%06d","platform":{"type":%q,"region":"region-%d","projectID":"project-%d",`+
-		`"network":{"name":"net-%d","subnets":[{"name":"nodes","cidr":"10.%d.0.0/18","zone":"a"},{"name":"pods","cidr":"10.%d.64.0/18","zone":"b"},`+
+		`"network":{"name":"net-%d","subnets":[{"name":"nodes","cidr":"10.%d.0.0/18","zone":"a"},`+
+		`{"name":"pods","cidr":"10.%d.64.0/18","zone":"b"},`+
 		`{"name":"services","cidr":"10.%d.128.0/20","zone":"c"}]},"tags":{"managed-by":"cls","owner":%q,"purpose":"a fleet member"}},`+
 		`"release":{"version":"4.20.3","channelGroup":"stable","image":"registry.example/release@sha256:%064d"},`+
-		`"networking":{"clusterNetwork":["10.128.0.0/14"],"serviceNetwork":["172.30.0.0/16"],"machineNetwork":["10.0.0.0/16"],"type":"OVNKubernetes"},`+
+		`"networking":{"clusterNetwork":["10.128.0.0/14"],"serviceNetwork":["172.30.0.0/16"],"machineNetwork":["10.0.0.0/16"],`+
+		`"type":"OVNKubernetes"},`+
 		`"dns":{"baseDomain":"fleet-%d.example","publicZone":"zone-%d","privateZone":"private-%d"},`+
 		`"etcd":{"encryption":true,"storage":{"size":"16Gi","class":"fast"}},"autoscaling":{"enabled":true,"minNodes":3,"maxNodes":12},`+
 		`"nodes":{"replicas":3,"machineType":"standard-8","diskGiB":120}}`,
@@ -77,7 +79,8 @@ func report(i, slot int) v1.StatusReport {
 			{Type: v1.ConditionAvailable, Status: v1.ConditionTrue, Reason: "Ready", Message: "everything is there and answers"},
 			{Type: "Healthy", Status: v1.ConditionTrue, Reason: "Probed", Message: "the last probe succeeded"},
 		},
-		Metadata: v1.Object(fmt.Sprintf(`{"platform":%q,"resources":{"created":12,"names":["zone-%d","record-%d"]},"version":"1.4.2"}`, platform(i), i, i)),
+		Metadata: v1.Object(fmt.Sprintf(
+			`{"platform":%q,"resources":{"created":12,"names":["zone-%d","record-%d"]},"version":"1.4.2"}`, platform(i), i, i)),
 	}
 	if failed(i) && slot == 2 {
 		r.Conditions[1].Status, r.Conditions[1].Reason = v1.ConditionFalse, "QuotaExceeded"
@@ -109,7 +112,8 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 	}{
 		{
 			"clusters",
-			[]string{"id", "name", "created_by", "labels", "spec", "created_at", "updated_at", "generation_started_at"}, n,
+			[]string{"id", "name", "created_by", "labels", "spec", "created_at", "updated_at", "generation_started_at"},
+			n,
 			func(i int) ([]any, error) {
 				at := then.Add(time.Duration(i) * time.Second)
 				return []any{clusterID(i), clusterName(i), owner(i), labels(i), spec(i), at, at, then}, nil
@@ -120,15 +124,20 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 			[]string{
 				"cluster_id", "controller_name", "observed_generation", "conditions", "metadata", "last_error", "available", "content", "signal",
 				"failed", "error_type", "available_generation", "updated_at", "stored_at", "moved_at", "created_at", "available_changed_at",
-			}, 3 * n,
+			},
+			3 * n,
 			func(k int) ([]any, error) { return reportRow(k/3, report(k/3, k%3), then), nil },
 		},
 		{
-			"stale_statuses", []string{"cluster_id"}, n,
+			"stale_statuses",
+			[]string{"cluster_id"},
+			n,
 			func(i int) ([]any, error) { return []any{clusterID(i)}, nil },
 		},
 		{
-			"reconciliation_schedule", []string{"cluster_id", "next_reconcile_at"}, n,
+			"reconciliation_schedule",
+			[]string{"cluster_id", "next_reconcile_at"},
+			n,
 			func(i int) ([]any, error) { return []any{clusterID(i), time.Now()}, nil },
 		},
 	}

@@ -64,7 +64,7 @@ func generate(ctx context.Context, addr string, connections int, d time.Duration
 	)
 	for i := range connections {
 		group.Go(func() error {
-			rng := rand.New(rand.NewPCG(uint64(i), uint64(began.UnixNano()))) //nolint:gosec // a load, not a secret
+			rng := rand.New(rand.NewPCG(uint64(i), uint64(began.UnixNano())))
 			var err error
 			kept[i], err = drive(ctx, addr, func(now time.Time) []request {
 				if halted.Load() || now.Sub(began) >= d {
@@ -89,7 +89,8 @@ func drive(ctx context.Context, addr string, next func(time.Time) []request, beg
 		return nil, err
 	}
 	defer c.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
 	var samples []sample
 	for {
 		start := time.Now()
@@ -144,7 +145,8 @@ func (c *connection) do(r request) error {
 		return fmt.Errorf("read an answer: %w", err)
 	}
 	if line, _, _ := bytes.Cut(r.text, []byte("\r\n")); resp.StatusCode != r.status || !r.rows.holds(body) {
-		return fmt.Errorf("%s: answered %d (expected %d, %d to %d clusters): %.500s", line, resp.StatusCode, r.status, r.rows.least, r.rows.most, body)
+		return fmt.Errorf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
+			line, resp.StatusCode, r.status, r.rows.least, r.rows.most, body)
 	}
 	return nil
 }

@@ -63,7 +63,10 @@ func operations(n int) []operation {
 			return movingReport(rng, n, k)
 		})},
 		operation{name: "get after report (CPU of the pair)", kind: kindReport, writes: true, next: getAfterReport(n)},
-		operation{name: "create", kind: kindCreate, bar: createBar, writes: true, next: one(func(_ *rand.Rand, k int) request { return create(k) })},
+		operation{
+			name: "create", kind: kindCreate, bar: createBar, writes: true,
+			next: one(func(_ *rand.Rand, k int) request { return create(k) }),
+		},
 	)
 }
 

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,7 +124,8 @@ func (r *rig) pgbenchCommand(ctx context.Context, connections int, d time.Durati
 		"--define=conditions="+string(conditions), "--define=metadata="+string(report(1, 0).Metadata),
 		"--define=labels="+string(tags), "--define=spec="+string(spec(1)))
 	password, _ := u.User.Password()
-	cmd.Env = append(environment, "PGHOST="+u.Hostname(), "PGPORT="+u.Port(), "PGUSER="+u.User.Username(), "PGDATABASE="+bareDatabase, "PGPASSWORD="+password)
+	cmd.Env = append(slices.Clone(environment),
+		"PGHOST="+u.Hostname(), "PGPORT="+u.Port(), "PGUSER="+u.User.Username(), "PGDATABASE="+bareDatabase, "PGPASSWORD="+password)
 	return cmd, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -80,7 +81,7 @@ func startHelper(name string, log io.Writer, env ...string) (*process, string, e
 		return nil, "", fmt.Errorf("find this program: %w", err)
 	}
 	cmd := exec.Command(self) //nolint:noctx // it is ended by stop, in order
-	cmd.Env = append(env, helperVariable+"="+name)
+	cmd.Env = append(slices.Clone(env), helperVariable+"="+name)
 	cmd.Stderr = log
 	// Not StdoutPipe: Wait would close that under the reader.
 	ours, its, err := os.Pipe()

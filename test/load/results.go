@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -110,18 +111,20 @@ PostgreSQL is durable (fsync, synchronous_commit) and has its default settings, 
 	for _, r := range b.results {
 		bar, met := "", ""
 		if r.bar > 0 {
-			bar, met = fmt.Sprint(r.bar.Microseconds()), verdict(r.missed())
+			bar, met = strconv.FormatInt(r.bar.Microseconds(), 10), verdict(r.missed())
 		}
 		fmt.Fprintf(&w, "%s | %s | %s | %s | %s |\n", r.row(), b.ratio(r, subjectPgbench), b.ratio(r, subjectBare), bar, met)
 	}
-	w.WriteString("\n| Baseline | conns | /s | p50 ms | p99 ms | CPU us | handler | PostgreSQL | WAL B |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	w.WriteString("\n| Baseline | conns | /s | p50 ms | p99 ms | CPU us | handler | PostgreSQL | WAL B |\n" +
+		"|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range b.baselines {
 		r.operation = r.subject + ", " + r.operation
 		w.WriteString(r.row() + " |\n")
 	}
 	w.WriteString("\n| On an idle service, one caller | p50 ms | p99 ms | bar ms | |\n|---|--:|--:|--:|---|\n")
 	for _, r := range b.idle {
-		fmt.Fprintf(&w, "| %s | %s | %s | %s | %s |\n", r.operation, ms(percentile(r.samples, 0.5)), ms(percentile(r.samples, 0.99)), ms(r.bar), verdict(r.slow()))
+		fmt.Fprintf(&w, "| %s | %s | %s | %s | %s |\n", r.operation,
+			ms(percentile(r.samples, 0.5)), ms(percentile(r.samples, 0.99)), ms(r.bar), verdict(r.slow()))
 	}
 	return w.Bytes()
 }
