@@ -82,6 +82,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	params["application_name"] = "cls-backend"
 	params["timezone"] = "UTC"
 	params["statement_timeout"] = milliseconds(statementTimeout(o))
+	// A plan a statement, made once: planning the longest costs more than running it.
 	params["plan_cache_mode"] = "force_generic_plan"
 	params["idle_in_transaction_session_timeout"] = milliseconds(abandonedTx)
 

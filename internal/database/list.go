@@ -74,6 +74,11 @@ func labelObjects(r models.Requirement) []any {
 	return objects
 }
 
+// plannedAnew has the rest of a batch planned for its very values. The plan for any value
+// takes a platform, a phase or a label for a common one and walks all clusters from the
+// newest; for a rare one that is most of the table.
+const plannedAnew = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`
+
 // ListClusters returns a page of snapshots, newest first, and the number of matches,
 // counted up to one beyond models.CountedUpTo unless the query asks for all of them.
 // Both travel in one round trip.
@@ -93,6 +98,9 @@ func (db *DB) ListClusters(ctx context.Context, q models.ListQuery) ([]*Snapshot
 		page  []*Snapshot
 		batch pgx.Batch
 	)
+	if q.Phase != "" || q.Platform != "" || len(q.Labels) > 0 {
+		batch.Queue(plannedAnew)
+	}
 	batch.Queue(count+") m", matches.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&total) })
 	batch.Queue(`SELECT `+snapshotColumns+` FROM clusters c`+matches.where()+
 		fmt.Sprintf(" ORDER BY c.created_at DESC, c.id DESC LIMIT %d OFFSET %d", q.Limit, q.Offset), matches.args...).
