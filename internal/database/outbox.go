@@ -77,8 +77,8 @@ const claimEvents = `
 		FOR UPDATE SKIP LOCKED
 	)
 	UPDATE outbox o SET claim = $1, leased_until = now() + $2::interval
-	FROM (SELECT seq FROM changes UNION ALL SELECT seq FROM wakes LIMIT $3) claimed, ` + laxCommit + `
-	WHERE o.seq = claimed.seq
+	FROM ` + laxCommit + `
+	WHERE o.seq = ANY (ARRAY(SELECT seq FROM changes UNION ALL SELECT seq FROM wakes LIMIT $3))
 	RETURNING o.seq, o.id, o.kind, o.cluster_id, o.resource_id, o.type, o.reason, o.wake, o.generation, o.platform, o.created_by,
 		o.metadata, o.request_id, o.traceparent, o.created_at, o.attempts, o.claim`
 
