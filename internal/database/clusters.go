@@ -10,16 +10,15 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
+// insertCluster tells the trigger that puts the cluster on the schedule when it is due.
 const insertCluster = `
 	WITH changed AS (
 		INSERT INTO clusters AS c (id, name, target_project_id, description, paused, deletion_protection, created_by, labels, spec)
-		VALUES ($7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15)
+		SELECT $7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15
+		FROM (SELECT set_config('cls.first_wake', $16::interval::text, true)) schedule
 		RETURNING *
-	), scheduled AS (
-		INSERT INTO reconciliation_schedule (cluster_id, next_reconcile_at, enabled)
-		SELECT id, now() + $16::interval, NOT paused FROM changed
 	), event AS (` + insertEvent + `)
-	SELECT ` + snapshotColumns + ` FROM changed c`
+	SELECT ` + clusterColumns + ` FROM changed c`
 
 // InsertCluster stores a new cluster with its place in the schedule, due after wake,
 // and its event, in one statement. CLUSTER_NAME_EXISTS when its creator has a living
@@ -27,9 +26,12 @@ const insertCluster = `
 func (db *DB) InsertCluster(ctx context.Context, c *models.Cluster, wake time.Duration, e models.NewEvent) (*Snapshot, error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	s, err := one(ctx, db.pool, scanSnapshot, insertCluster, append(eventArgs(e),
+	stored, err := one(ctx, db.pool, scanCluster, insertCluster, append(eventArgs(e),
 		c.ID, c.Name, c.TargetProjectID, c.Description, c.Paused, c.DeletionProtection, c.CreatedBy, c.Labels, []byte(c.Spec), wake)...)
-	return s, translate("insert cluster", err)
+	if err != nil {
+		return nil, translate("insert cluster", err)
+	}
+	return &Snapshot{Cluster: stored, Stale: true, Now: stored.CreatedAt}, nil // Nobody can have reported on it.
 }
 
 const getCluster = `

@@ -220,7 +220,7 @@ func TestServerGoesAndComes(t *testing.T) {
 			_, err := db.StoreReport(t.Context(), id, report("dns", 0, "True", "R", ""), 0)
 			return err
 		},
-		"list":   func() error { _, _, err := db.ListClusters(t.Context(), models.ListQuery{Limit: 1}); return err },
+		"list":   func() error { _, err := db.ListClusters(t.Context(), models.ListQuery{Limit: 1}, 0); return err },
 		"claim":  func() error { _, err := db.ClaimEvents(t.Context(), newID(), 0, 1); return err },
 		"purge":  func() error { _, err := db.PurgePublished(t.Context(), 0, 1); return err },
 		"schema": func() error { return db.CheckSchema(t.Context()) },

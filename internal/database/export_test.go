@@ -26,6 +26,9 @@ func (db *DB) WithoutStoreCondition() *DB {
 	return &DB{pool: db.pool, timeout: db.timeout, storeStatus: strings.Replace(db.storeStatus, condition, "", 1)}
 }
 
+// Pool returns the connections of the package, with their settings.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
 // Statement is a statement as it went to the server.
 type Statement struct {
 	SQL  string

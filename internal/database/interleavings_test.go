@@ -258,11 +258,11 @@ var exceptTransitions = cmpopts.IgnoreFields(v1.Condition{}, "LastTransitionTime
 func (s *scene) byTheRule(t *testing.T) (v1.Status, int64) {
 	t.Helper()
 	rows, err := s.raw.Query(t.Context(), `
-		SELECT controller_name, observed_generation, conditions, created_at, stored_at, moved_at, available_changed_at
+		SELECT controller_name, observed_generation, conditions, created_at, counted_at, available_changed_at
 		FROM controller_status WHERE cluster_id = $1`, s.id)
 	must(t, err)
 	reports, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r models.Report, err error) {
-		err = row.Scan(&r.ControllerName, &r.ObservedGeneration, &r.Conditions, &r.FirstAt, &r.StoredAt, &r.MovedAt, &r.AvailableChangedAt)
+		err = row.Scan(&r.ControllerName, &r.ObservedGeneration, &r.Conditions, &r.FirstAt, &r.CountedAt, &r.AvailableChangedAt)
 		return r, err
 	})
 	must(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -11,54 +12,128 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// conditions is a WHERE clause under construction. Values only ever become arguments.
-type conditions struct {
-	terms []string
-	args  []any
+// selection is the FROM and WHERE of a list under construction. Values only ever become arguments.
+type selection struct {
+	// labels is where the clusters of a label come from, in their order; "" if that is not asked for.
+	labels string
+	terms  []string
+	args   []any
 }
 
-// add appends a term in which each $? stands for the next of the values.
-func (c *conditions) add(term string, values ...any) {
+// bind returns SQL in which each $? stands for the next of the values.
+func (s *selection) bind(sql string, values ...any) string {
 	for _, v := range values {
-		c.args = append(c.args, v)
-		term = strings.Replace(term, "$?", fmt.Sprintf("$%d", len(c.args)), 1)
+		s.args = append(s.args, v)
+		sql = strings.Replace(sql, "$?", fmt.Sprintf("$%d", len(s.args)), 1)
 	}
-	c.terms = append(c.terms, term)
+	return sql
 }
 
-func (c *conditions) where() string { return " WHERE " + strings.Join(c.terms, " AND ") }
+// add appends a condition on a cluster, c.
+func (s *selection) add(term string, values ...any) {
+	s.terms = append(s.terms, s.bind(term, values...))
+}
 
-// scope is a query without its phase: what a status has no part in.
-func scope(q models.ListQuery) *conditions {
-	c := &conditions{}
-	c.add("c.deleted_at IS NULL")
+func (s *selection) where() string {
+	if len(s.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(s.terms, " AND ")
+}
+
+// page returns the FROM, WHERE and ORDER BY of a page: newest first, ties broken by id.
+func (s *selection) page() string {
+	if s.labels == "" {
+		return " FROM clusters c" + s.where() + " ORDER BY c.created_at DESC, c.id DESC"
+	}
+	return " FROM " + s.labels + " JOIN clusters c ON c.id = l.cluster_id" + s.where() + " ORDER BY l.created_at DESC, l.cluster_id DESC"
+}
+
+// matches returns the FROM and WHERE of the same clusters in any order. The index of labels knows
+// them all if nothing else is asked.
+func (s *selection) matches() string {
+	switch {
+	case s.labels == "":
+		return " FROM clusters c" + s.where()
+	case len(s.terms) == 0:
+		return " FROM " + s.labels
+	default:
+		return " FROM " + s.labels + " JOIN clusters c ON c.id = l.cluster_id" + s.where()
+	}
+}
+
+// scope selects what a query covers but for its phase, which a status has part in.
+func scope(q models.ListQuery) *selection {
+	s := &selection{}
+	s.add("c.deleted_at IS NULL")
+	s.addFilters(q)
+	for _, r := range q.Labels {
+		s.addRequirement(r)
+	}
+	return s
+}
+
+// selected selects what a query asks for, with the first label that has a value as the way to it.
+// An owner's clusters are fewer than those of a common label: they are looked at one by one.
+func selected(q models.ListQuery) *selection {
+	lead := slices.IndexFunc(q.Labels, func(r models.Requirement) bool { return r.Op == models.OpIn })
+	if lead < 0 || q.CreatedBy != "" {
+		s := scope(q)
+		s.addPhase(q)
+		return s
+	}
+	s := &selection{}
+	s.followLabel(q.Labels[lead])
+	s.addFilters(q)
+	s.addPhase(q)
+	for i, r := range q.Labels {
+		if i != lead {
+			s.addRequirement(r)
+		}
+	}
+	return s
+}
+
+// followLabel takes the clusters from the index of labels, which has living ones only. It has
+// those of one value in order; those of several are merged.
+func (s *selection) followLabel(r models.Requirement) {
+	var branches []string
+	for _, value := range slices.Compact(slices.Sorted(slices.Values(r.Values))) {
+		branches = append(branches, s.bind("SELECT cluster_id, created_at FROM cluster_labels WHERE key = $? AND value = $?", r.Key, value))
+	}
+	s.labels = "(" + strings.Join(branches, " UNION ALL ") + ") l"
+}
+
+func (s *selection) addFilters(q models.ListQuery) {
 	if q.CreatedBy != "" {
-		c.add("c.created_by = $?", q.CreatedBy)
+		s.add("c.created_by = $?", q.CreatedBy)
 	}
 	if q.Platform != "" {
-		c.add("c.platform = $?", q.Platform)
+		s.add("c.platform = $?", q.Platform)
 	}
 	if q.Name != "" {
-		c.add("c.name = $?", q.Name)
+		s.add("c.name = $?", q.Name)
 	}
-	for _, r := range q.Labels {
-		c.addRequirement(r)
-	}
-	return c
 }
 
-// addRequirement uses the operators that the index on labels serves: @> for a label with
-// its value, ? for a key.
-func (c *conditions) addRequirement(r models.Requirement) {
+func (s *selection) addPhase(q models.ListQuery) {
+	if q.Phase != "" {
+		s.add("c.phase = $?", string(q.Phase))
+	}
+}
+
+// addRequirement uses the operators that the index on clusters.labels serves: @> for a label
+// with its value, ? for a key.
+func (s *selection) addRequirement(r models.Requirement) {
 	switch r.Op {
 	case models.OpIn:
-		c.add("("+strings.TrimSuffix(strings.Repeat("c.labels @> $? OR ", len(r.Values)), " OR ")+")", labelObjects(r)...)
+		s.add("("+strings.TrimSuffix(strings.Repeat("c.labels @> $? OR ", len(r.Values)), " OR ")+")", labelObjects(r)...)
 	case models.OpNotIn:
-		c.add("NOT coalesce(c.labels ->> $? = ANY($?), false)", r.Key, r.Values)
+		s.add("NOT coalesce(c.labels ->> $? = ANY($?), false)", r.Key, r.Values)
 	case models.OpExists:
-		c.add("c.labels ? $?", r.Key)
+		s.add("c.labels ? $?", r.Key)
 	case models.OpDoesNotExist:
-		c.add("NOT c.labels ? $?", r.Key)
+		s.add("NOT c.labels ? $?", r.Key)
 	}
 }
 
@@ -74,55 +149,62 @@ func labelObjects(r models.Requirement) []any {
 	return objects
 }
 
-// plannedAnew has the rest of a batch planned for its very values. The plan for any value
-// takes a platform, a phase or a label for a common one and walks all clusters from the
-// newest; for a rare one that is most of the table.
+// plannedAnew has the rest of a batch planned for its very values. Of two filters only their
+// values say which one finds less; and the plan for any label takes it for a common one, and
+// walks all clusters from the newest, which for a rare one is most of the table.
 const plannedAnew = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`
 
-// ListClusters returns a page of snapshots, newest first, and the number of matches,
-// counted up to one beyond models.CountedUpTo unless the query asks for all of them.
-// Both travel in one round trip.
-func (db *DB) ListClusters(ctx context.Context, q models.ListQuery) ([]*Snapshot, int64, error) {
+// List is a page of snapshots, and what was read with it.
+type List struct {
+	Page []*Snapshot
+	// Total is the number of matches, counted up to one beyond models.CountedUpTo unless
+	// the query asks for all of them.
+	Total int64
+	// Stale are clusters that the query covers, whatever their phase, up to the limit, if it is one by phase:
+	// their status must be calculated before it can be told which phase they are in.
+	Stale []*Snapshot
+}
+
+// ListClusters returns a page, newest first, in one round trip.
+func (db *DB) ListClusters(ctx context.Context, q models.ListQuery, staleLimit int) (*List, error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	matches := scope(q)
+	var (
+		list  List
+		batch pgx.Batch
+	)
 	if q.Phase != "" {
-		matches.add("c.phase = $?", string(q.Phase))
+		queueStale(&batch, q, staleLimit, &list.Stale)
 	}
-	count := `SELECT count(*) FROM (SELECT FROM clusters c` + matches.where()
+	s := selected(q)
+	if s.labels == "" && len(q.Labels) > 0 || len(s.terms) > 2 {
+		batch.Queue(plannedAnew)
+	}
+	count := `SELECT count(*) FROM (SELECT` + s.matches()
 	if !q.ExactTotal {
 		count += fmt.Sprintf(" LIMIT %d", models.CountedUpTo+1)
 	}
-	var (
-		total int64
-		page  []*Snapshot
-		batch pgx.Batch
-	)
-	if q.Phase != "" || q.Platform != "" || len(q.Labels) > 0 {
-		batch.Queue(plannedAnew)
-	}
-	batch.Queue(count+") m", matches.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&total) })
-	batch.Queue(`SELECT `+snapshotColumns+` FROM clusters c`+matches.where()+
-		fmt.Sprintf(" ORDER BY c.created_at DESC, c.id DESC LIMIT %d OFFSET %d", q.Limit, q.Offset), matches.args...).
-		Query(func(rows pgx.Rows) (err error) {
-			page, err = pgx.CollectRows(rows, scanSnapshot)
-			return err
-		})
+	batch.Queue(count+") m", s.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&list.Total) })
+	queueSnapshots(&batch, s.page()+fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Offset), s.args, &list.Page)
 	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return nil, 0, translate("list clusters", err)
+		return nil, translate("list clusters", err)
 	}
-	return page, total, nil
+	return &list, nil
 }
 
-// StaleInScope returns up to limit clusters that a query covers, whatever its phase, and
-// whose status must be calculated before it can be told which phase they are in.
-func (db *DB) StaleInScope(ctx context.Context, q models.ListQuery, limit int) ([]*Snapshot, error) {
+func queueStale(batch *pgx.Batch, q models.ListQuery, limit int, into *[]*Snapshot) {
 	stale := scope(q)
-	stale.add(`c.id IN (
+	stale.add(`c.id = ANY (ARRAY(
 		SELECT cluster_id FROM stale_statuses
-		UNION ALL SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL)`)
-	return db.snapshots(ctx, "find stale statuses", `SELECT `+snapshotColumns+` FROM clusters c`+stale.where()+
-		fmt.Sprintf(" LIMIT %d", limit), stale.args...)
+		UNION ALL SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL))`)
+	queueSnapshots(batch, stale.matches()+fmt.Sprintf(" LIMIT %d", limit), stale.args, into)
+}
+
+func queueSnapshots(batch *pgx.Batch, rest string, args []any, into *[]*Snapshot) {
+	batch.Queue(`SELECT `+snapshotColumns+rest, args...).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.CollectRows(rows, scanSnapshot)
+		return err
+	})
 }
 
 func (db *DB) snapshots(ctx context.Context, what, sql string, args ...any) ([]*Snapshot, error) {

@@ -120,17 +120,17 @@ func TestListsMatchTheOracle(t *testing.T) {
 			})
 		}
 		db := rapid.SampledFrom([]*database.DB{f.DB, scanning}).Draw(rt, "database")
-		snaps, total, err := db.ListClusters(t.Context(), q)
+		list, err := db.ListClusters(t.Context(), q, 0)
 		if err != nil {
 			rt.Fatal(err)
 		}
 		var page []string
-		for _, s := range snaps {
+		for _, s := range list.Page {
 			page = append(page, s.Cluster.ID)
 		}
 		wantPage, wantTotal := naiveList(all, q)
-		if total != wantTotal || !slices.Equal(page, wantPage) {
-			rt.Fatalf("%+v: total %d, want %d; page\n%v, want\n%v", q, total, wantTotal, page, wantPage)
+		if list.Total != wantTotal || !slices.Equal(page, wantPage) {
+			rt.Fatalf("%+v: total %d, want %d; page\n%v, want\n%v", q, list.Total, wantTotal, page, wantPage)
 		}
 	})
 }
@@ -162,8 +162,8 @@ func TestTotals(t *testing.T) {
 			{models.ListQuery{Limit: 1, ExactTotal: true, Offset: 5000}, want.exact},
 			{models.ListQuery{Limit: 1, Name: "none", ExactTotal: true}, 0},
 		} {
-			if _, total, err := f.ListClusters(t.Context(), row.q); err != nil || total != row.want {
-				t.Errorf("%+v: total %d, %v, want %d", row.q, total, err, row.want)
+			if list, err := f.ListClusters(t.Context(), row.q, 0); err != nil || list.Total != row.want {
+				t.Errorf("%+v: %+v, %v, want %d in all", row.q, list, err, row.want)
 			}
 		}
 	}
@@ -200,8 +200,8 @@ func TestTrap31_NoTextBecomesSQL(t *testing.T) {
 			{Labels: []models.Requirement{{Key: text, Op: models.OpDoesNotExist}, {Key: "k", Op: models.OpIn, Values: []string{text}}}},
 		} {
 			q.Limit = 10
-			if page, total, err := f.ListClusters(t.Context(), q); err != nil || total != 0 || len(page) > 0 {
-				t.Errorf("%+v: %d matches, %v", q, total, err)
+			if list, err := f.ListClusters(t.Context(), q, 0); err != nil || list.Total != 0 || len(list.Page) > 0 {
+				t.Errorf("%+v: %+v, %v", q, list, err)
 			}
 		}
 		c := &models.Cluster{
@@ -214,8 +214,8 @@ func TestTrap31_NoTextBecomesSQL(t *testing.T) {
 			continue
 		}
 		mine := models.ListQuery{Limit: 10, CreatedBy: text, Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}, {Key: text, Op: models.OpExists}}}
-		if page, total, err := f.ListClusters(t.Context(), mine); err != nil || total != 1 || page[0].Cluster.ID != c.ID {
-			t.Errorf("%q is not found again: %d, %v", text, total, err)
+		if list, err := f.ListClusters(t.Context(), mine, 0); err != nil || list.Total != 1 || list.Page[0].Cluster.ID != c.ID {
+			t.Errorf("%q is not found again: %+v, %v", text, list, err)
 		}
 		if _, err := f.StoreReport(t.Context(), c.ID, report(text, 0, v1.ConditionTrue, text, text), debounce); err != nil {
 			t.Errorf("report of %q: %v", text, err)

@@ -218,7 +218,12 @@ func TestTriggers(t *testing.T) {
 		{"a calculated status", `UPDATE clusters SET status = '{"phase":"Ready"}', status_dirty = false, recheck_at = now() WHERE id = $1`, false, false, 0},
 		{"a first report", insert, false, true, 1},
 		{"a heartbeat", `UPDATE controller_status SET updated_at = clock_timestamp() WHERE cluster_id = $1`, false, false, 0},
-		{"another report", `UPDATE controller_status SET stored_at = clock_timestamp() WHERE cluster_id = $1`, false, true, 1},
+		{"another report that a status does not depend on", `UPDATE controller_status SET stored_at = clock_timestamp(), conditions = '[{}]' WHERE cluster_id = $1`, false, false, 1},
+		{"an Available of another status", `UPDATE controller_status SET stored_at = clock_timestamp(), available = 'True' WHERE cluster_id = $1`, false, true, 1},
+		{"Failed", `UPDATE controller_status SET stored_at = clock_timestamp(), failed = true WHERE cluster_id = $1`, false, true, 1},
+		{"an error", `UPDATE controller_status SET stored_at = clock_timestamp(), error_type = 'Fatal' WHERE cluster_id = $1`, false, true, 1},
+		{"no error", `UPDATE controller_status SET stored_at = clock_timestamp(), error_type = NULL WHERE cluster_id = $1`, false, true, 1},
+		{"a report of a newer generation", `UPDATE controller_status SET stored_at = clock_timestamp(), observed_generation = 2 WHERE cluster_id = $1`, false, true, 1},
 		{"a report dropped", `DELETE FROM controller_status WHERE cluster_id = $1`, false, true, 1},
 	} {
 		f.exec(t, `UPDATE clusters SET status_dirty = false`)

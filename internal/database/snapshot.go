@@ -41,7 +41,7 @@ const reportFacts = `
 	SELECT json_agg(json_build_object(
 		'controller_name', s.controller_name, 'observed_generation', s.observed_generation,
 		'available', s.available, 'failed', s.failed, 'error_type', s.error_type, 'first_at', s.created_at,
-		'stored_at', s.stored_at, 'moved_at', s.moved_at, 'available_changed_at', s.available_changed_at))
+		'counted_at', coalesce(s.counted_at, s.stored_at), 'available_changed_at', s.available_changed_at))
 	FROM controller_status s WHERE s.cluster_id = c.id`
 
 // storedFacts is one element of reportFacts.
@@ -52,8 +52,7 @@ type storedFacts struct {
 	Failed             bool               `json:"failed"`
 	ErrorType          *string            `json:"error_type"`
 	FirstAt            time.Time          `json:"first_at"`
-	StoredAt           time.Time          `json:"stored_at"`
-	MovedAt            time.Time          `json:"moved_at"`
+	CountedAt          time.Time          `json:"counted_at"`
 	AvailableChangedAt time.Time          `json:"available_changed_at"`
 }
 
@@ -61,7 +60,7 @@ type storedFacts struct {
 func (s *storedFacts) report() models.Report {
 	r := models.Report{
 		ControllerName: s.ControllerName, ObservedGeneration: s.ObservedGeneration,
-		FirstAt: s.FirstAt.UTC(), StoredAt: s.StoredAt.UTC(), MovedAt: s.MovedAt.UTC(), AvailableChangedAt: s.AvailableChangedAt.UTC(),
+		FirstAt: s.FirstAt.UTC(), CountedAt: s.CountedAt.UTC(), AvailableChangedAt: s.AvailableChangedAt.UTC(),
 	}
 	if s.Available != "" {
 		r.Conditions = append(r.Conditions, v1.ReportedCondition{Type: v1.ConditionAvailable, Status: s.Available})

@@ -291,11 +291,8 @@ func (r ClusterRules) check(spec v1.Object, faults []Fault) error {
 
 // checkPlatform looks at spec.platform.type, the only part of a spec that the service reads.
 func checkPlatform(spec v1.Object) []Fault {
-	// Maps, since a struct would take "Platform" for "platform" and PostgreSQL does not.
-	var fields, platform map[string]json.RawMessage
 	var given any
-	if json.Unmarshal([]byte(spec.String()), &fields) != nil || json.Unmarshal(fields["platform"], &platform) != nil ||
-		json.Unmarshal(platform["type"], &given) != nil || given == nil {
+	if json.Unmarshal(find(spec, SpecPath{"platform", "type"}), &given) != nil || given == nil {
 		return nil
 	}
 	name, isText := given.(string)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
 // cutter copies a valid JSON object without the members that paths lead to, in one go
@@ -14,6 +16,43 @@ type cutter struct {
 	out  []byte
 	// removed says that something was left out.
 	removed bool
+}
+
+// find returns the value that a path leads to in a JSON object, and nil where there is
+// none, or no JSON. Keys are compared exactly, and of two the last counts: so PostgreSQL sees it.
+func find(spec v1.Object, path SpecPath) json.RawMessage {
+	if !json.Valid(spec) {
+		return nil
+	}
+	value := []byte(spec)
+	for _, key := range path {
+		c := cutter{text: value}
+		c.space()
+		if c.text[c.at] != '{' {
+			return nil
+		}
+		if value = c.member(key); value == nil {
+			return nil
+		}
+	}
+	return value
+}
+
+// member returns the value of a key of the object that begins here.
+func (c *cutter) member(name string) (value []byte) {
+	c.at++
+	for c.space(); c.text[c.at] != '}'; c.space() {
+		if c.text[c.at] == ',' {
+			c.at++
+			c.space()
+		}
+		key, start := c.key(), c.at
+		c.skip()
+		if string(key) == name {
+			value = c.text[start:c.at]
+		}
+	}
+	return value
 }
 
 // object copies the object that begins here; paths are taken from it.

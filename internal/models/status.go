@@ -48,10 +48,9 @@ type Report struct {
 	LastError          *v1.ReportError
 	// FirstAt is the time of the controller's first report on the resource.
 	FirstAt time.Time
-	// StoredAt is the time of the last report that differed from the one before.
-	StoredAt time.Time
-	// MovedAt is the time of the last report that moved (see [Signal]).
-	MovedAt time.Time
+	// CountedAt is the time of the last report that differed in what a status depends on:
+	// the observed generation, the Available and Failed conditions' statuses, the error's type.
+	CountedAt time.Time
 	// AvailableChangedAt is the time at which the status of its Available condition last changed.
 	AvailableChangedAt time.Time
 }
@@ -105,12 +104,10 @@ func Aggregate(f Facts) Outcome {
 		Message:            v.message,
 		LastUpdateTime:     t.lastFact,
 	}
-	phaseMoved := t.lastMove
 	if v.reason == ReasonProgressDeadlineExceeded {
 		status.LastUpdateTime = later(status.LastUpdateTime, deadline)
-		phaseMoved = later(phaseMoved, deadline)
 	}
-	status.Conditions = conditions(f, t, v, phaseMoved)
+	status.Conditions = conditions(f, t, v, status.LastUpdateTime)
 
 	var recheck time.Time
 	if v.phase == v1.PhaseProgressing {

@@ -31,7 +31,7 @@ func conditions(f Facts, t *tally, v verdict, phaseMoved time.Time) []v1.Conditi
 	for i := range list {
 		c := &list[i]
 		c.ObservedGeneration = f.Object.Generation
-		c.LastTransitionTime = t.lastMove
+		c.LastTransitionTime = t.lastFact
 		if c.Type == v1.ConditionReady || c.Type == v1.ConditionProgressing {
 			c.LastTransitionTime = phaseMoved
 		}

@@ -68,8 +68,7 @@ func drawReport(t *rapid.T, name string, generation int64, healthy bool) Report 
 	step := func() time.Duration { return time.Duration(rapid.IntRange(0, 30).Draw(t, "step")) * time.Minute }
 	r.FirstAt = start.Add(step())
 	r.AvailableChangedAt = r.FirstAt.Add(step())
-	r.MovedAt = r.AvailableChangedAt.Add(step())
-	r.StoredAt = r.MovedAt.Add(step())
+	r.CountedAt = r.AvailableChangedAt.Add(step())
 	return r
 }
 
@@ -246,7 +245,7 @@ func updateIsNewestFact(t *rapid.T, f Facts, out Outcome) {
 	facts := []time.Time{f.Object.GenerationStartedAt, f.Expected.ChangedAt, f.Object.DeletionTimestamp}
 	deadline := later(f.Object.GenerationStartedAt, f.Expected.ChangedAt)
 	for _, r := range reports {
-		facts = append(facts, r.StoredAt)
+		facts = append(facts, r.CountedAt)
 		deadline = later(deadline, r.AvailableChangedAt)
 	}
 	if out.Status.Reason == ReasonProgressDeadlineExceeded {

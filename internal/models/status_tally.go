@@ -21,14 +21,12 @@ type tally struct {
 
 	lowest   int64     // the lowest generation observed by those who reported
 	lastFact time.Time // the newest fact of all
-	lastMove time.Time // the newest fact that can move a condition
 	since    time.Time // when the progress deadline began to count
 }
 
 func newTally(f Facts) *tally {
 	began := later(f.Object.GenerationStartedAt, f.Expected.ChangedAt)
-	moved := later(began, f.Object.DeletionTimestamp)
-	t := &tally{expected: f.Expected.Names, lastFact: moved, lastMove: moved, since: began}
+	t := &tally{expected: f.Expected.Names, lastFact: later(began, f.Object.DeletionTimestamp), since: began}
 	reports := make(map[string]Report, len(f.Reports))
 	for _, r := range f.Reports {
 		reports[r.ControllerName] = r
@@ -65,8 +63,7 @@ func (t *tally) add(r Report, current bool) {
 	appendIf(&t.degraded, name, failing)
 	appendIf(&t.down, name, !available)
 
-	t.lastFact = later(t.lastFact, r.StoredAt)
-	t.lastMove = later(t.lastMove, r.MovedAt)
+	t.lastFact = later(t.lastFact, r.CountedAt)
 	t.since = later(t.since, r.AvailableChangedAt)
 }
 

@@ -21,7 +21,7 @@ func minute(n int) time.Time { return start.Add(time.Duration(n) * time.Minute) 
 // saying returns a report on a generation, stored at minute 1, with conditions written Type=Status.
 func saying(name string, generation int64, conditions ...string) Report {
 	r := Report{ControllerName: name, ObservedGeneration: generation}
-	r.FirstAt, r.StoredAt, r.MovedAt, r.AvailableChangedAt = minute(1), minute(1), minute(1), minute(1)
+	r.FirstAt, r.CountedAt, r.AvailableChangedAt = minute(1), minute(1), minute(1)
 	for _, c := range conditions {
 		kind, status, _ := strings.Cut(c, "=")
 		r.Conditions = append(r.Conditions, v1.ReportedCondition{Type: kind, Status: v1.ConditionStatus(status)})
@@ -264,7 +264,7 @@ func TestAggregateDeadline(t *testing.T) {
 		{"a later generation", func(f *Facts) { f.Object.GenerationStartedAt = minute(3) }, minute(33)},
 		{"a later change of Available", func(f *Facts) { f.Reports[1].AvailableChangedAt = minute(4) }, minute(34)},
 		{"a later change of who is expected", func(f *Facts) { f.Expected.ChangedAt = minute(2) }, minute(32)},
-		{"other news does not count", func(f *Facts) { f.Reports[2].StoredAt, f.Reports[2].MovedAt = minute(4), minute(4) }, minute(31)},
+		{"other news does not count", func(f *Facts) { f.Reports[2].CountedAt = minute(4) }, minute(31)},
 		{"a stranger's Available does not count", func(f *Facts) {
 			stranger := up("stranger")
 			stranger.AvailableChangedAt = minute(4)
@@ -291,7 +291,7 @@ func TestAggregateDeadline(t *testing.T) {
 func TestAggregateTransitionTimes(t *testing.T) {
 	t.Parallel()
 	net := saying("net", 2, "Available=False")
-	net.MovedAt, net.StoredAt = minute(7), minute(9)
+	net.CountedAt = minute(7)
 	f := factsOf(up("dns"), up("infra"), net).at(minute(200))
 	f.Previous = []v1.Condition{
 		{Type: v1.ConditionReady, Status: v1.ConditionFalse, LastTransitionTime: minute(-5)},
@@ -300,7 +300,7 @@ func TestAggregateTransitionTimes(t *testing.T) {
 	}
 	want := map[string]time.Time{
 		v1.ConditionReady:       minute(-5), // stands
-		v1.ConditionAvailable:   minute(7),  // fell with the report that moved
+		v1.ConditionAvailable:   minute(7),  // fell with the report that counted
 		v1.ConditionProgressing: minute(31), // ended at the deadline
 		v1.ConditionDegraded:    minute(7),  // is new
 	}
@@ -367,7 +367,7 @@ func TestAggregateMessagesAreBounded(t *testing.T) {
 func TestExpectedFrom(t *testing.T) {
 	t.Parallel()
 	late := up("dns")
-	late.FirstAt, late.StoredAt = minute(3), minute(8)
+	late.FirstAt, late.CountedAt = minute(3), minute(8)
 	got := ExpectedFrom([]Report{up("net"), late})
 	want := Expected{Names: []string{"dns", "net"}, ChangedAt: minute(3)}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -92,7 +92,7 @@ func TestTheDeadlineThatNobodyReadIsSeenByAPass(t *testing.T) {
 	})
 	must(t, err)
 	f.exec(t, `UPDATE controller_status SET available_changed_at = now() - interval '29 minutes 59 seconds',
-		created_at = now() - interval '1 hour', stored_at = now() - interval '1 hour', moved_at = now() - interval '1 hour'`)
+		created_at = now() - interval '1 hour', stored_at = now() - interval '1 hour', counted_at = now() - interval '1 hour'`)
 	f.replicas[0].pass(t)
 	if p := phase(t, f); p != v1.PhaseProgressing {
 		t.Fatalf("phase %s a second before the deadline", p)

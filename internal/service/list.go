@@ -20,23 +20,22 @@ func (s *Clusters) List(ctx context.Context, by models.Actor, q models.ListQuery
 	if err != nil {
 		return nil, err
 	}
-	if q.Phase != "" {
-		stale, err := s.db.StaleInScope(ctx, q, refreshedForFilter)
-		if err != nil {
-			return nil, err
-		}
-		s.answer(ctx, stale...)
-	}
-	snaps, total, err := s.db.ListClusters(ctx, q)
+	list, err := s.db.ListClusters(ctx, q, refreshedForFilter)
 	if err != nil {
 		return nil, err
 	}
-	s.answer(ctx, snaps...)
-	page := &models.Page{Total: total, Clusters: make([]*models.Cluster, 0, len(snaps))}
-	if !q.ExactTotal && total > models.CountedUpTo {
+	if len(list.Stale) > 0 {
+		s.answer(ctx, list.Stale...)
+		if list, err = s.db.ListClusters(ctx, q, refreshedForFilter); err != nil {
+			return nil, err
+		}
+	}
+	s.answer(ctx, list.Page...)
+	page := &models.Page{Total: list.Total, Clusters: make([]*models.Cluster, 0, len(list.Page))}
+	if !q.ExactTotal && list.Total > models.CountedUpTo {
 		page.Total, page.TotalIsLowerBound = models.CountedUpTo, true
 	}
-	for _, snap := range snaps {
+	for _, snap := range list.Page {
 		if inPhase(snap, q.Phase) {
 			page.Clusters = append(page.Clusters, s.redacted(snap.Cluster, by))
 		}

@@ -72,7 +72,7 @@ func TestTrap11_NotReadyByTheFirstReport(t *testing.T) {
 func (w world) age(t *testing.T, by string) {
 	t.Helper()
 	w.exec(t, `UPDATE clusters SET generation_started_at = generation_started_at - $1::interval, recheck_at = recheck_at - $1::interval`, by)
-	w.exec(t, `UPDATE controller_status SET moved_at = moved_at - $1::interval, created_at = created_at - $1::interval,
+	w.exec(t, `UPDATE controller_status SET counted_at = counted_at - $1::interval, created_at = created_at - $1::interval,
 		available_changed_at = available_changed_at - $1::interval`, by)
 }
 

@@ -123,7 +123,7 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 			"controller_status",
 			[]string{
 				"cluster_id", "controller_name", "observed_generation", "conditions", "metadata", "last_error", "available", "content", "signal",
-				"failed", "error_type", "available_generation", "updated_at", "stored_at", "moved_at", "created_at", "available_changed_at",
+				"failed", "error_type", "available_generation", "updated_at", "stored_at", "counted_at", "moved_at", "created_at", "available_changed_at",
 			},
 			3 * n,
 			func(k int) ([]any, error) { return reportRow(k/3, report(k/3, k%3), then), nil },
@@ -146,6 +146,10 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 			return fmt.Errorf("fill %s: %w", t.name, err)
 		}
 	}
+	if _, err := db.Exec(ctx, `INSERT INTO cluster_labels (key, value, created_at, cluster_id)
+		SELECT l.key, l.value, c.created_at, c.id FROM clusters c, jsonb_each_text(c.labels) l`); err != nil {
+		return fmt.Errorf("fill cluster_labels: %w", err)
+	}
 	_, err := db.Exec(ctx, `RESET session_replication_role`)
 	return err
 }
@@ -165,6 +169,6 @@ func reportRow(i int, r v1.StatusReport, at time.Time) []any {
 	}
 	return []any{
 		clusterID(i), r.ControllerName, r.ObservedGeneration, r.Conditions, json.RawMessage(r.Metadata), lastError, string(available),
-		content[:], signal[:], models.SaysFailed(r), errorType, generation, at, at, at, at, at,
+		content[:], signal[:], models.SaysFailed(r), errorType, generation, at, at, at, at, at, at,
 	}
 }
