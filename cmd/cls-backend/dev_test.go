@@ -157,8 +157,8 @@ func TestDev(t *testing.T) {
 
 	begun := time.Now()
 	hello := d.paste(d.curl)
-	d.printed("method=POST route=/api/v1/(clusters) status=201")
 	d.expectReady(begun, hello.ID, "gcp")
+	d.printed("method=POST route=/api/v1/(clusters) status=201")
 	await(t, "cluster.created", patience, func() bool { return outsider.received(v1.ClusterCreated, hello.ID) })
 	for _, platform := range []string{"aws", "azure"} {
 		line := strings.NewReplacer("gcp", platform, "hello-", platform+"-").Replace(d.curl)

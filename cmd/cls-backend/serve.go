@@ -29,7 +29,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return app.Run(cmd.Context(), cfg, app.Options{Build: build(), Log: log})
+			return app.Run(cmd.Context(), cfg, app.Options{Build: build(), Log: log, Balanced: true})
 		},
 	}
 }

@@ -41,7 +41,10 @@ func TestStopUnderLoad(t *testing.T) {
 	stopped := time.Now()
 	p.signal(syscall.SIGTERM)
 	p.await("the stop", func() bool { return len(p.logged("stopping")) == 1 })
-	await(t, "the end of readiness", 2*time.Second, func() bool { return p.probe("/readyz").status != http.StatusOK })
+	await(t, "the end of readiness", 2*time.Second, func() bool { return p.probe("/readyz").status == http.StatusServiceUnavailable })
+	if a := p.call(http.MethodGet, "/clusters", ""); a.status != http.StatusOK {
+		t.Errorf("a request that came before anybody could notice: %d %s %v", a.status, a.body, a.err)
+	}
 	if got := len(finished); got != 0 {
 		t.Errorf("%d requests were cut off", got)
 	}

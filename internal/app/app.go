@@ -32,6 +32,9 @@ type Addresses struct {
 type Options struct {
 	Build Build
 	Log   *slog.Logger
+	// Balanced says that a load balancer sends requests here. After readiness is off it needs a
+	// moment to notice: requests are taken on for a tenth of the shutdown timeout.
+	Balanced bool
 	// Serving is called once the schema is in place and everything runs; may be nil.
 	Serving func(Addresses)
 }
@@ -65,11 +68,28 @@ func (p *parts) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		p.log.InfoContext(ctx, "stopping", "limit", p.cfg.Server.ShutdownTimeout)
+		p.retire(failed)
 	case <-failed.Done():
 	}
 	drained := p.drain(context.WithoutCancel(ctx), stopLoops, group)
 	p.log.InfoContext(ctx, "stopped")
 	return drained
+}
+
+// retireShare is the part of the shutdown timeout in which requests are still taken.
+const retireShare = 10
+
+// retire takes readiness away and, behind a load balancer, goes on serving until it must have
+// noticed, so that the port is not closed under what it sends.
+func (p *parts) retire(failed context.Context) {
+	p.draining.Store(true)
+	if !p.options.Balanced {
+		return
+	}
+	select {
+	case <-time.After(p.cfg.Server.ShutdownTimeout / retireShare):
+	case <-failed.Done():
+	}
 }
 
 // drain ends everything within the shutdown timeout, whatever hangs. The first half of
@@ -78,9 +98,11 @@ func (p *parts) run(ctx context.Context) error {
 // process itself has ended in time.
 func (p *parts) drain(ctx context.Context, stopLoops context.CancelFunc, group *errgroup.Group) error {
 	limit := p.cfg.Server.ShutdownTimeout
+	if p.options.Balanced {
+		limit -= limit / retireShare
+	}
 	draining, cancel := context.WithTimeout(ctx, limit*9/10)
 	defer cancel()
-	p.draining.Store(true)
 
 	requests, cancelRequests := context.WithTimeout(draining, limit/2)
 	p.apiServer.shutdown(requests)

@@ -231,9 +231,19 @@ func TestStopWithPubSubHung(t *testing.T) {
 		t.Errorf("the stop took %v", took)
 	}
 	w.server.when(nil)
-	// Not after the lease of 10 s, but at once.
-	if got, err := w.relay(t, outbox.Options{}).RunOnce(t.Context()); err != nil || got.Published != 10 {
-		t.Errorf("the next relay: %+v, %v", got, err)
+	// Not after the lease of 10 s, but at once. What takes longer than a pass counts in the next.
+	next, published := w.relay(t, outbox.Options{}), 0
+	for i := range 100 {
+		got, err := next.RunOnce(t.Context())
+		if err != nil || i == 0 && got.Claimed != 10 {
+			t.Fatalf("the next relay: %+v, %v", got, err)
+		}
+		if published += got.Published; published == 10 {
+			break
+		}
+	}
+	if published != 10 {
+		t.Errorf("the next relay published %d of 10", published)
 	}
 	w.verify(t)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,13 +15,13 @@ import (
 // store is a table of so many rows that are due.
 type store struct {
 	rows, calls int
-	err         error
+	away        atomic.Bool
 }
 
 func (s *store) purge(_ context.Context, _ time.Duration, limit int) (int, error) {
 	s.calls++
-	if s.err != nil {
-		return 0, s.err
+	if s.away.Load() {
+		return 0, errors.New("away")
 	}
 	n := min(s.rows, limit)
 	s.rows -= n
@@ -51,13 +52,14 @@ func TestRunGoesOnAfterAFailureAndLogsItOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		records := 0
-		s := &store{rows: 1, err: errors.New("away")}
+		s := &store{rows: 1}
+		s.away.Store(true)
 		c := retention.NewCleaner("rows", s.purge, time.Hour, slog.New(counting{slog.DiscardHandler, &records}))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- c.Run(ctx) }()
 		time.Sleep(3*time.Minute + time.Second) //nolint:forbidigo // a bubble's own time
-		s.err = nil
+		s.away.Store(false)
 		time.Sleep(time.Minute) //nolint:forbidigo // a bubble's own time
 		stop()
 		if err := <-done; err != nil || s.rows != 0 || records != 2 {

@@ -14,7 +14,8 @@ import (
 
 // NewLogger returns a logger that writes to w, one line a record. The level is
 // debug, info, warn or error; the format is json or text. Any other is an error.
-// Durations are seconds in json, as in the metrics. The logger is safe for concurrent use and writes each line with one call.
+// Durations are seconds in json, as in the metrics. The logger is safe for concurrent use. The
+// lines of requests may come some milliseconds late, many with one call of w; any other at once.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
@@ -24,9 +25,9 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	switch format {
 	case "json":
 		opts.ReplaceAttr = inSeconds
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+		return slog.New(newGatherer(w, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opts) })), nil
 	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
+		return slog.New(newGatherer(w, func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, opts) })), nil
 	}
 	return nil, fmt.Errorf("log format %q: want json or text", format)
 }

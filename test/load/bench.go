@@ -48,6 +48,8 @@ type result struct {
 	samples []sample
 	elapsed time.Duration
 	used    usage
+	// pace is what the bare handler's get cost right before and after, in CPU time.
+	pace time.Duration
 }
 
 // usage is CPU time and write-ahead log.
@@ -116,6 +118,10 @@ func wait(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
+func (u usage) minus(v usage) usage {
+	return usage{u.process - v.process, u.postgres - v.postgres, u.wal - v.wal}
+}
+
 func (u usage) times(f float64) usage {
 	return usage{time.Duration(float64(u.process) * f), time.Duration(float64(u.postgres) * f), int64(float64(u.wal) * f)}
 }
@@ -129,16 +135,34 @@ func (b *bench) measureOperation(ctx context.Context, op operation, connections 
 			return err
 		}
 	}
+	before, err := b.pace(ctx, connections)
+	if err != nil {
+		return err
+	}
 	r, err := b.load(ctx, op, b.rig.service, b.rig.apiAddr, b.rig.db, connections)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op.name, err)
 	}
+	after, err := b.pace(ctx, connections)
+	if err != nil {
+		return err
+	}
+	r.pace = (before + after) / 2
 	b.results = append(b.results, r)
 	b.say(r)
 	if op.writes {
 		return b.rig.restore(ctx, b.rig.db)
 	}
 	return nil
+}
+
+// pace measures what the bare handler's get costs at the moment.
+func (b *bench) pace(ctx context.Context, connections int) (time.Duration, error) {
+	r, err := b.load(ctx, bareOperation(kindGet, b.options.clusters), b.rig.bare, b.rig.bareAddr, b.rig.bareDB, connections)
+	if err != nil {
+		return 0, fmt.Errorf("measure the pace of the machine: %w", err)
+	}
+	return r.used.cpu() / time.Duration(len(r.samples)), nil
 }
 
 // measureBaselines runs the bare statement and the bare handler, once for all operations
@@ -177,7 +201,7 @@ func bareOperation(k kind, clusters int) operation {
 
 // load puts an operation's load on a subject, after a warm-up that does not count:
 // connections are made and statements prepared once in a process's life. What the
-// operations leave to be done after their answers counts.
+// operations leave to be done after their answers counts; what the service does at rest does not.
 func (b *bench) load(ctx context.Context, op operation, p *process, addr string, db *pgx.Conn, connections int) (result, error) {
 	r := result{operation: op.name, subject: subjectService, connections: connections, bar: op.bar, kind: op.kind}
 	if _, err := generate(ctx, addr, connections, b.options.warmUp, op.next); err != nil {
@@ -193,8 +217,8 @@ func (b *bench) load(ctx context.Context, op operation, p *process, addr string,
 		return r, err
 	}
 	var err error
+	began := time.Now()
 	r.used, err = b.meter(ctx, p, db, func() error {
-		began := time.Now()
 		r.samples, err = generate(ctx, addr, connections, b.options.duration, op.next)
 		r.elapsed = time.Since(began)
 		if err != nil {
@@ -202,6 +226,11 @@ func (b *bench) load(ctx context.Context, op operation, p *process, addr string,
 		}
 		return settle()
 	})
+	rest := b.background.times(time.Since(began).Seconds())
+	if p != b.rig.service {
+		rest.process = 0
+	}
+	r.used = r.used.minus(rest)
 	if err == nil && len(r.samples) == 0 {
 		err = fmt.Errorf("nothing was measured in %v", b.options.duration)
 	}
@@ -218,7 +247,7 @@ func (b *bench) meter(ctx context.Context, p *process, db *pgx.Conn, do func() e
 		return usage{}, err
 	}
 	after, err := b.used(ctx, p, db)
-	return usage{after.process - before.process, after.postgres - before.postgres, after.wal - before.wal}, err
+	return after.minus(before), err
 }
 
 func (b *bench) used(ctx context.Context, p *process, db *pgx.Conn) (u usage, err error) {

@@ -65,6 +65,14 @@ func TestBarsAreJudged(t *testing.T) {
 	if !r.missed() {
 		t.Error("101 us an operation miss a bar of 100 us")
 	}
+	slow := r
+	if slow.pace = 2 * reference; slow.missed() || slow.judged() != 50.5 {
+		t.Errorf("101 us on a machine of half the speed are judged as %v", slow.judged())
+	}
+	fast := r
+	if fast.pace = reference / 2; !fast.missed() {
+		t.Error("a faster machine was given credit")
+	}
 	b := &bench{options: options{out: t.TempDir()}, out: io.Discard, results: []result{r}}
 	if err := b.finish(0); !errors.Is(err, errMissed) {
 		t.Errorf("a run with a missed bar ended with %v", err)

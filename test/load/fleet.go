@@ -123,7 +123,8 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 			"controller_status",
 			[]string{
 				"cluster_id", "controller_name", "observed_generation", "conditions", "metadata", "last_error", "available", "content", "signal",
-				"failed", "error_type", "available_generation", "updated_at", "stored_at", "counted_at", "moved_at", "created_at", "available_changed_at",
+				"failed", "error_type", "available_generation",
+				"updated_at", "stored_at", "counted_at", "moved_at", "created_at", "available_changed_at",
 			},
 			3 * n,
 			func(k int) ([]any, error) { return reportRow(k/3, report(k/3, k%3), then), nil },

@@ -36,10 +36,18 @@ func (r result) perOperation(d time.Duration) float64 {
 	return float64(d.Microseconds()) / float64(len(r.samples))
 }
 
+// reference is what the bare handler's get costs on the machine that the bars are set for: the
+// middle of 94 to 124 us. Where it costs more, every operation does.
+const reference = 109 * time.Microsecond
+
+// slowness is how many times slower than that machine this one was. A faster one is given no credit.
+func (r result) slowness() float64 { return max(1, float64(r.pace)/float64(reference)) }
+
+// judged is the CPU time of an operation on the machine that the bars are set for.
+func (r result) judged() float64 { return r.perOperation(r.used.cpu()) / r.slowness() }
+
 // missed says that the CPU time is beyond the bar.
-func (r result) missed() bool {
-	return r.bar > 0 && r.perOperation(r.used.cpu()) > float64(r.bar.Microseconds())
-}
+func (r result) missed() bool { return r.bar > 0 && r.judged() > float64(r.bar.Microseconds()) }
 
 // slow says that the median of an idle service is beyond the bar.
 func (r result) slow() bool { return percentile(r.samples, 0.5) >= r.bar }
@@ -55,8 +63,16 @@ func ms(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d.Microseco
 
 // say prints a line while the measurement goes on.
 func (b *bench) say(r result) {
-	fmt.Fprintf(b.out, "%-13s %-36s %3d connections %8.0f/s  p50 %s ms  p99 %s ms  CPU %.0f us\n", r.subject, r.operation, r.connections,
-		r.perSecond(), ms(percentile(r.samples, 0.5)), ms(percentile(r.samples, 0.99)), r.perOperation(r.used.cpu()))
+	fmt.Fprintf(b.out, "%-13s %-36s %3d connections %8.0f/s  p50 %s ms  p99 %s ms  CPU %.0f us%s\n", r.subject, r.operation, r.connections,
+		r.perSecond(), ms(percentile(r.samples, 0.5)), ms(percentile(r.samples, 0.99)), r.perOperation(r.used.cpu()), r.verdict())
+}
+
+// verdict says how a result that has a bar stands to it.
+func (r result) verdict() string {
+	if r.bar == 0 || r.subject != subjectService || r.pace == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", judged %.0f us of %d: %s", r.judged(), r.bar.Microseconds(), verdict(r.missed()))
 }
 
 // finish writes the results; errMissed when a bar was missed.
@@ -99,21 +115,24 @@ func (b *bench) summary(took time.Duration) []byte {
 	fmt.Fprintf(&w, "# Measured in %s on %d CPUs, %s\n\n", took.Round(time.Second), runtime.NumCPU(), time.Now().UTC().Format(time.RFC3339))
 	fmt.Fprintf(&w, `%d clusters with a spec of about 1 KB, three labels and three reports each, 1 in %d Failed. They were made a day
 ago by SQL, so that the scheduler and the relay do what they do in a steady state: at rest the service
-uses %s ms of CPU a second and PostgreSQL %s ms, which is in the figures below. CPU is microseconds an
+uses %s ms of CPU a second and PostgreSQL %s ms, which is taken off the figures below. CPU is microseconds an
 operation of the service and of all PostgreSQL processes, the ended ones too, until all that the
-operation has caused is done: status calculated, events published. pgbench and the bare huma handler
+operation has caused is done: status calculated, events published. The bars are set for a machine on which the bare
+handler's get takes %d us; slower is how many times that it took right before and after each operation, and
+judged is CPU divided by it. pgbench and the bare huma handler
 run the bare statement (test/load/statements.go) on a copy of the database; x is the ratio of CPU.
 PostgreSQL is durable (fsync, synchronous_commit) and has its default settings, but makes no checkpoint during the run.
 
-| Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | bar us | |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
-`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres))
+| Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | slower | judged us | bar us | |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
+`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres), reference.Microseconds())
 	for _, r := range b.results {
 		bar, met := "", ""
 		if r.bar > 0 {
 			bar, met = strconv.FormatInt(r.bar.Microseconds(), 10), verdict(r.missed())
 		}
-		fmt.Fprintf(&w, "%s | %s | %s | %s | %s |\n", r.row(), b.ratio(r, subjectPgbench), b.ratio(r, subjectBare), bar, met)
+		fmt.Fprintf(&w, "%s | %s | %s | %.2f | %.0f | %s | %s |\n", r.row(), b.ratio(r, subjectPgbench), b.ratio(r, subjectBare),
+			r.slowness(), r.judged(), bar, met)
 	}
 	w.WriteString("\n| Baseline | conns | /s | p50 ms | p99 ms | CPU us | handler | PostgreSQL | WAL B |\n" +
 		"|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")

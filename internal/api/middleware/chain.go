@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/telemetry"
 )
 
 // statusClientLeft is what is logged and counted for a failure that nobody waited for.
@@ -152,7 +153,7 @@ func (c *Chain) log(g *gin.Context, x *Exchange, status int, elapsed time.Durati
 	if x.failure != nil {
 		attrs = append(attrs, slog.String("error", x.failure.Error()))
 	}
-	c.Log.LogAttrs(ctx, level, "request", attrs...)
+	c.Log.LogAttrs(ctx, level, telemetry.RequestLine, attrs...) //nolint:sloglint // it is a constant
 }
 
 // identify establishes the actor, on every route that is not open.
