@@ -97,9 +97,15 @@ func (b *bench) measureIdle(ctx context.Context) error {
 		if !b.options.only.MatchString(op.name) {
 			continue
 		}
+		if err := b.prepare(ctx, op); err != nil {
+			return err
+		}
 		r, err := b.load(ctx, op, b.rig.service, b.rig.apiAddr, b.rig.db, 1)
 		if err != nil {
 			return fmt.Errorf("%s, idle: %w", op.name, err)
+		}
+		if err := b.putBack(ctx, op); err != nil {
+			return err
 		}
 		b.idle = append(b.idle, r)
 		b.say(r)
@@ -127,13 +133,8 @@ func (u usage) times(f float64) usage {
 }
 
 func (b *bench) measureOperation(ctx context.Context, op operation, connections int) error {
-	if op.before != "" {
-		if _, err := b.rig.db.Exec(ctx, op.before); err != nil {
-			return fmt.Errorf("prepare %s: %w", op.name, err)
-		}
-		if err := b.rig.restore(ctx, b.rig.db); err != nil {
-			return err
-		}
+	if err := b.prepare(ctx, op); err != nil {
+		return err
 	}
 	before, err := b.pace(ctx, connections)
 	if err != nil {
@@ -150,10 +151,31 @@ func (b *bench) measureOperation(ctx context.Context, op operation, connections 
 	r.pace = (before + after) / 2
 	b.results = append(b.results, r)
 	b.say(r)
-	if op.writes {
-		return b.rig.restore(ctx, b.rig.db)
+	return b.putBack(ctx, op)
+}
+
+// prepare makes the rows what an operation is about.
+func (b *bench) prepare(ctx context.Context, op operation) error {
+	if op.before == "" {
+		return nil
 	}
-	return nil
+	if _, err := b.rig.db.Exec(ctx, op.before); err != nil {
+		return fmt.Errorf("prepare %s: %w", op.name, err)
+	}
+	return b.rig.restore(ctx, b.rig.db)
+}
+
+// putBack undoes what an operation and its preparation have left.
+func (b *bench) putBack(ctx context.Context, op operation) error {
+	if !op.writes {
+		return nil
+	}
+	if op.after != "" {
+		if _, err := b.rig.db.Exec(ctx, op.after); err != nil {
+			return fmt.Errorf("put back after %s: %w", op.name, err)
+		}
+	}
+	return b.rig.restore(ctx, b.rig.db)
 }
 
 // pace measures what the bare handler's get costs at the moment.

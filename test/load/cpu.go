@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -58,24 +56,37 @@ func processCPU(pid int) (time.Duration, error) {
 }
 
 // treeCPU is what a process and all its children have used so far, those included that
-// have ended: for a PostgreSQL server every backend, background worker and writer.
+// have ended: for a PostgreSQL server every backend, background worker and writer. A child that ends
+// while they are added up would count twice or not at all, so they are added up again.
 func treeCPU(root int) (time.Duration, error) {
+	for {
+		before, err := readTimes(strconv.Itoa(root))
+		if err != nil {
+			return 0, err
+		}
+		children, err := childrenCPU(root)
+		if err != nil {
+			return 0, err
+		}
+		after, err := readTimes(strconv.Itoa(root))
+		if err != nil {
+			return 0, err
+		}
+		if before.children == after.children {
+			return after.own + after.children + children, nil
+		}
+	}
+}
+
+// childrenCPU is what the living children of a process have used so far.
+func childrenCPU(root int) (time.Duration, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return 0, fmt.Errorf("list the processes: %w", err)
 	}
 	var total time.Duration
 	for _, file := range stats {
-		pid := filepath.Base(filepath.Dir(file))
-		t, err := readTimes(pid)
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // It has ended since.
-		case err != nil && pid == strconv.Itoa(root):
-			return 0, err
-		case err != nil: // ESRCH: it ended while it was read.
-		case pid == strconv.Itoa(root):
-			total += t.own + t.children
-		case t.parent == root:
+		if t, err := readTimes(filepath.Base(filepath.Dir(file))); err == nil && t.parent == root { // Others have ended since.
 			total += t.own
 		}
 	}

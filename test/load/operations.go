@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
@@ -31,8 +32,8 @@ type operation struct {
 	// writes says that it leaves work to be done after its answer, which counts, and
 	// rows to be put back.
 	writes bool
-	// before is SQL that makes the rows what the operation is about.
-	before string
+	// before is SQL that makes the rows what the operation is about, after SQL that undoes it.
+	before, after string
 }
 
 // The bars of CPU time.
@@ -62,7 +63,7 @@ func operations(n int) []operation {
 		operation{name: "report changed, moves", kind: kindReport, bar: reportBar, writes: true, next: one(func(rng *rand.Rand, k int) request {
 			return movingReport(rng, n, k)
 		})},
-		operation{name: "get after report (CPU of the pair)", kind: kindReport, writes: true, next: getAfterReport(n)},
+		getAfterReport("get after report (CPU of the pair)", 0, n),
 		operation{
 			name: "create", kind: kindCreate, bar: createBar, writes: true,
 			next: one(func(_ *rand.Rand, k int) request { return create(k) }),
@@ -74,7 +75,7 @@ func operations(n int) []operation {
 func idle(n int) []operation {
 	return []operation{
 		{name: "get", bar: time.Millisecond, next: one(func(rng *rand.Rand, _ int) request { return get(rng.IntN(n)) })},
-		{name: "get after report", bar: 2 * time.Millisecond, writes: true, next: getAfterReport(n)},
+		getAfterReport("get after report", 2*time.Millisecond, n),
 	}
 }
 
@@ -155,13 +156,19 @@ func movingReport(rng *rand.Rand, n, k int) request {
 	return put(i, slot, r)
 }
 
-// getAfterReport makes a status stale and reads it. The read is timed.
-func getAfterReport(n int) source {
-	return func(rng *rand.Rand, k int) []request {
-		i, slot := rng.IntN(n), rng.IntN(3)
-		r := report(i, slot)
-		r.Conditions[0].Message = fmt.Sprintf("applied before the read number %d", k)
-		return []request{put(i, slot, r), get(i)}
+// getAfterReport makes a status stale and reads it. The read is timed. For the status to depend on
+// the report, the one before it has to have said something else that counts: that it has failed.
+func getAfterReport(name string, bar time.Duration, n int) operation {
+	const slot, first = 0, `UPDATE controller_status SET failed = %t WHERE controller_name = 'dns'`
+	var count atomic.Int64 // goes on after the warm-up, so that each report is the first on its cluster
+	return operation{
+		name: name, kind: kindReport, bar: bar, writes: true, before: fmt.Sprintf(first, true), after: fmt.Sprintf(first, false),
+		next: func(*rand.Rand, int) []request {
+			k := int(count.Add(1))
+			r := report(k%n, slot)
+			r.Conditions[0].Message = fmt.Sprintf("applied before the read number %d", k)
+			return []request{put(k%n, slot, r), get(k % n)}
+		},
 	}
 }
 
