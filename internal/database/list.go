@@ -41,25 +41,29 @@ func (s *selection) where() string {
 	return " WHERE " + strings.Join(s.terms, " AND ")
 }
 
-// page returns the FROM, WHERE and ORDER BY of a page: newest first, ties broken by id.
-func (s *selection) page() string {
+func (s *selection) from() string {
 	if s.labels == "" {
-		return " FROM clusters c" + s.where() + " ORDER BY c.created_at DESC, c.id DESC"
+		return " FROM clusters c"
 	}
-	return " FROM " + s.labels + " JOIN clusters c ON c.id = l.cluster_id" + s.where() + " ORDER BY l.created_at DESC, l.cluster_id DESC"
+	return " FROM " + s.labels + " JOIN clusters c ON c.id = l.cluster_id"
 }
 
-// matches returns the FROM and WHERE of the same clusters in any order. The index of labels knows
+// page returns what a page is taken from: newest first, ties broken by id.
+func (s *selection) page() string {
+	order := " ORDER BY c.created_at DESC, c.id DESC"
+	if s.labels != "" {
+		order = " ORDER BY l.created_at DESC, l.cluster_id DESC"
+	}
+	return s.from() + s.where() + order
+}
+
+// matches returns what is counted: the same clusters in any order. The index of labels knows
 // them all if nothing else is asked.
 func (s *selection) matches() string {
-	switch {
-	case s.labels == "":
-		return " FROM clusters c" + s.where()
-	case len(s.terms) == 0:
+	if s.labels != "" && len(s.terms) == 0 {
 		return " FROM " + s.labels
-	default:
-		return " FROM " + s.labels + " JOIN clusters c ON c.id = l.cluster_id" + s.where()
 	}
+	return s.from() + s.where()
 }
 
 // scope selects what a query covers but for its phase, which a status has part in.
@@ -160,12 +164,12 @@ type List struct {
 	// Total is the number of matches, counted up to one beyond models.CountedUpTo unless
 	// the query asks for all of them.
 	Total int64
-	// Stale are clusters that the query covers, whatever their phase, up to the limit, if it is one by phase:
-	// their status must be calculated before it can be told which phase they are in.
+	// Stale are the clusters that a query by phase covers whatever their phase is, and whose status
+	// must be calculated before it can be told which it is.
 	Stale []*Snapshot
 }
 
-// ListClusters returns a page, newest first, in one round trip.
+// ListClusters returns a page, newest first, and up to staleLimit stale clusters, in one round trip.
 func (db *DB) ListClusters(ctx context.Context, q models.ListQuery, staleLimit int) (*List, error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
