@@ -66,13 +66,28 @@ func (s *selection) matches() string {
 	return s.from() + s.where()
 }
 
-// scope selects what a query covers but for its phase, which a status has part in.
-func scope(q models.ListQuery) *selection {
+// scope selects what a query covers but for its phase, which a status has part in. lead is the
+// label whose clusters are taken from the index of labels; -1 for none.
+func scope(q models.ListQuery, lead int) *selection {
 	s := &selection{}
-	s.add("c.deleted_at IS NULL")
-	s.addFilters(q)
-	for _, r := range q.Labels {
-		s.addRequirement(r)
+	if lead < 0 {
+		s.add("c.deleted_at IS NULL")
+	} else {
+		s.followLabel(q.Labels[lead])
+	}
+	if q.CreatedBy != "" {
+		s.add("c.created_by = $?", q.CreatedBy)
+	}
+	if q.Platform != "" {
+		s.add("c.platform = $?", q.Platform)
+	}
+	if q.Name != "" {
+		s.add("c.name = $?", q.Name)
+	}
+	for i, r := range q.Labels {
+		if i != lead {
+			s.addRequirement(r)
+		}
 	}
 	return s
 }
@@ -80,20 +95,13 @@ func scope(q models.ListQuery) *selection {
 // selected selects what a query asks for, with the first label that has a value as the way to it.
 // An owner's clusters are fewer than those of a common label: they are looked at one by one.
 func selected(q models.ListQuery) *selection {
-	lead := slices.IndexFunc(q.Labels, func(r models.Requirement) bool { return r.Op == models.OpIn })
-	if lead < 0 || q.CreatedBy != "" {
-		s := scope(q)
-		s.addPhase(q)
-		return s
+	lead := -1
+	if q.CreatedBy == "" {
+		lead = slices.IndexFunc(q.Labels, func(r models.Requirement) bool { return r.Op == models.OpIn })
 	}
-	s := &selection{}
-	s.followLabel(q.Labels[lead])
-	s.addFilters(q)
-	s.addPhase(q)
-	for i, r := range q.Labels {
-		if i != lead {
-			s.addRequirement(r)
-		}
+	s := scope(q, lead)
+	if q.Phase != "" {
+		s.add("c.phase = $?", string(q.Phase))
 	}
 	return s
 }
@@ -106,24 +114,6 @@ func (s *selection) followLabel(r models.Requirement) {
 		branches = append(branches, s.bind("SELECT cluster_id, created_at FROM cluster_labels WHERE key = $? AND value = $?", r.Key, value))
 	}
 	s.labels = "(" + strings.Join(branches, " UNION ALL ") + ") l"
-}
-
-func (s *selection) addFilters(q models.ListQuery) {
-	if q.CreatedBy != "" {
-		s.add("c.created_by = $?", q.CreatedBy)
-	}
-	if q.Platform != "" {
-		s.add("c.platform = $?", q.Platform)
-	}
-	if q.Name != "" {
-		s.add("c.name = $?", q.Name)
-	}
-}
-
-func (s *selection) addPhase(q models.ListQuery) {
-	if q.Phase != "" {
-		s.add("c.phase = $?", string(q.Phase))
-	}
 }
 
 // addRequirement uses the operators that the index on clusters.labels serves: @> for a label
@@ -197,7 +187,7 @@ func (db *DB) ListClusters(ctx context.Context, q models.ListQuery, staleLimit i
 }
 
 func queueStale(batch *pgx.Batch, q models.ListQuery, limit int, into *[]*Snapshot) {
-	stale := scope(q)
+	stale := scope(q, -1)
 	stale.add(`c.id = ANY (ARRAY(
 		SELECT cluster_id FROM stale_statuses
 		UNION ALL SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL))`)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// RequestLine is the message of the one line of a request, the only one that is gathered.
+// RequestLine is the message of the one line of a request, the only one that is gathered, unless
+// it is of a failure.
 const RequestLine = "request"
 
 const (
@@ -19,8 +20,8 @@ const (
 	gatherUpTo = 32 << 10
 )
 
-// gatherer is a handler that writes the lines of requests many at a time: a write for each would be
-// one system call in six of a request. Any other record is written at once, behind those
+// gatherer is a handler that writes the lines of requests many at a time: writing each by itself
+// was, with its formatting, a twelfth of the CPU of a get. Any other record is written at once, behind those
 // that came before it.
 type gatherer struct {
 	slog.Handler // writes to lines
@@ -35,7 +36,7 @@ func newGatherer(w io.Writer, formatted func(io.Writer) slog.Handler) slog.Handl
 // Handle implements [slog.Handler].
 func (g gatherer) Handle(ctx context.Context, r slog.Record) error {
 	err := g.Handler.Handle(ctx, r)
-	if r.Message != RequestLine {
+	if r.Message != RequestLine || r.Level > slog.LevelInfo {
 		g.lines.flush()
 	}
 	return err

@@ -78,6 +78,17 @@ func TestAnyOtherLineIsWrittenAtOnce(t *testing.T) {
 	}
 }
 
+// TestAFailedRequestIsWrittenAtOnce: what went wrong is what is looked for after a crash.
+func TestAFailedRequestIsWrittenAtOnce(t *testing.T) {
+	t.Parallel()
+	log, out := newGathered(t)
+	log.Info(RequestLine)
+	log.Error(RequestLine, "status", 500)
+	if writes, written := out.state(); writes != 1 || written != 2 {
+		t.Errorf("%d writes of %d lines, want both lines at once", writes, written)
+	}
+}
+
 // TestGatheredLinesAreBounded: a flood does not wait for the moment to pass.
 func TestGatheredLinesAreBounded(t *testing.T) {
 	t.Parallel()

@@ -147,13 +147,15 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 			return fmt.Errorf("fill %s: %w", t.name, err)
 		}
 	}
-	if _, err := db.Exec(ctx, `INSERT INTO cluster_labels (key, value, created_at, cluster_id)
-		SELECT l.key, l.value, c.created_at, c.id FROM clusters c, jsonb_each_text(c.labels) l`); err != nil {
-		return fmt.Errorf("fill cluster_labels: %w", err)
-	}
-	_, err := db.Exec(ctx, `RESET session_replication_role`)
+	_, err := db.Exec(ctx, labelled)
 	return err
 }
+
+// labelled does what the triggers would have done for labels, and switches them on again.
+const labelled = `
+	INSERT INTO cluster_labels (key, value, created_at, cluster_id)
+	SELECT l.key, l.value, c.created_at, c.id FROM clusters c, jsonb_each_text(c.labels) l;
+	RESET session_replication_role`
 
 // reportRow is a report as the service stores it, with its digests, so that the same
 // report over the API counts as equal.
