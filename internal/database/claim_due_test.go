@@ -78,8 +78,10 @@ func TestWithoutSkipLockedAStalledReplicaHoldsUpEverybody(t *testing.T) {
 func claimTen(t *testing.T, f fixture, without string) (late []int) {
 	t.Helper()
 	must(t, f.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
-		for _, path := range []string{"indexscan", "indexonlyscan", "bitmapscan", "hashjoin", "mergejoin"} {
-			if err := tx.Exec(ctx, "SET LOCAL enable_"+path+" = off"); err != nil {
+		for path, state := range map[string]string{
+			"seqscan": "on", "indexscan": "off", "indexonlyscan": "off", "bitmapscan": "off", "hashjoin": "off", "mergejoin": "off",
+		} {
+			if err := tx.Exec(ctx, "SET LOCAL enable_"+path+" = "+state); err != nil {
 				return err
 			}
 		}

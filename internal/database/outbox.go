@@ -107,30 +107,29 @@ func scanEvent(row pgx.CollectableRow) (models.QueuedEvent, error) {
 	return q, err
 }
 
-// MarkPublished marks events as published, and lets the change that waits for each be
-// claimed at once, even if a failure had put it off. An event whose row has meanwhile
+// markPublished lets the changes of a resource go on that a failure of the event before them
+// had put off. Events that never failed, nearly all, put nothing off and are not asked.
+const markPublished = `
+	WITH done AS (
+		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL
+		FROM ` + laxCommit + `
+		WHERE o.seq = ANY ($1) AND o.id = ANY ($2) AND o.published_at IS NULL
+		RETURNING o.resource_id, o.wake, o.available_at
+	)
+	UPDATE outbox o SET available_at = '-infinity'
+	WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake
+	  AND o.available_at IS DISTINCT FROM '-infinity' AND o.seq <> ALL ($1)
+	  AND o.resource_id = ANY (ARRAY(SELECT resource_id FROM done WHERE NOT wake AND available_at <> '-infinity'))`
+
+// MarkPublished marks events as published, and lets the changes that wait for each be
+// claimed at once, even if a failure had put them off. An event whose row has meanwhile
 // been given to a newer wake-up is not marked: that one is still to be published.
 func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) error {
 	seqs, ids := make([]int64, len(events)), make([]string, len(events))
 	for i, e := range events {
 		seqs[i], ids[i] = e.Seq, e.Event.ID
 	}
-	_, err := db.exec(ctx, "mark events published", `
-		WITH done AS (
-			SELECT o.seq, o.resource_id, o.wake FROM outbox o JOIN unnest($1::bigint[], $2::uuid[]) AS v (seq, id) ON o.seq = v.seq AND o.id = v.id
-			WHERE o.published_at IS NULL
-			ORDER BY o.resource_id, o.seq FOR UPDATE OF o
-		), successors AS (
-			UPDATE outbox o SET available_at = '-infinity'
-			FROM (SELECT (
-				SELECT q.seq FROM outbox q
-				WHERE q.resource_id = done.resource_id AND q.seq > done.seq
-				  AND q.published_at IS NULL AND q.set_aside_at IS NULL AND NOT q.wake
-				ORDER BY q.seq LIMIT 1) AS seq FROM done WHERE NOT done.wake) next
-			WHERE o.seq = next.seq AND o.available_at <> '-infinity'
-		)
-		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL
-		FROM done, `+laxCommit+` WHERE o.seq = done.seq`, seqs, ids)
+	_, err := db.exec(ctx, "mark events published", markPublished, seqs, ids)
 	return err
 }
 
@@ -138,6 +137,7 @@ func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) er
 // tried again after its RetryIn. Refused ones count a try, and are set aside after
 // models.MaxAttempts of them; how many were is returned. The changes that wait for a
 // failed one are put off with it, so that a claim in an outage does not read them all.
+// It was the oldest of its resource, or it could not have been claimed: the others come after it.
 func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models.FailedEvent) (setAside int, err error) {
 	n := len(failures)
 	seqs, errs, pauses, refused := make([]int64, n), make([]string, n), make([]time.Duration, n), make([]bool, n)
@@ -150,18 +150,19 @@ func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models
 		WITH failed AS (
 			SELECT o.seq, o.resource_id, o.wake, v.error, v.pause, v.refused, o.attempts + v.refused::int AS attempts
 			FROM outbox o JOIN unnest($2::bigint[], $3::text[], $4::interval[], $5::boolean[]) AS v (seq, error, pause, refused) USING (seq)
-			WHERE o.claim = $1 AND o.published_at IS NULL
-			ORDER BY o.resource_id, o.seq FOR UPDATE OF o
+			WHERE o.seq = ANY ($2) AND o.claim = $1 AND o.published_at IS NULL
+			ORDER BY o.seq FOR UPDATE OF o
 		), released AS (
 			UPDATE outbox o
 			SET claim = NULL, leased_until = '-infinity', available_at = now() + f.pause, last_error = f.error, attempts = f.attempts,
 			    set_aside_at = CASE WHEN f.attempts >= $6 THEN clock_timestamp() END
-			FROM failed f WHERE o.seq = f.seq
+			FROM failed f WHERE o.seq = f.seq AND o.seq = ANY ($2)
 			RETURNING o.set_aside_at
 		), successors AS (
 			UPDATE outbox o SET available_at = CASE WHEN f.attempts >= $6 THEN '-infinity' ELSE now() + f.pause END
 			FROM failed f
-			WHERE NOT f.wake AND o.resource_id = f.resource_id AND o.seq > f.seq
+			WHERE NOT f.wake AND o.resource_id = f.resource_id AND o.seq <> f.seq
+			  AND o.resource_id = ANY (ARRAY(SELECT resource_id FROM failed))
 			  AND o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake
 		)
 		SELECT count(set_aside_at)::int FROM released, `+laxCommit, claim, seqs, errs, pauses, refused, models.MaxAttempts)
@@ -176,6 +177,19 @@ func (db *DB) PurgePublished(ctx context.Context, age time.Duration, limit int) 
 			ORDER BY published_at LIMIT $2 FOR UPDATE SKIP LOCKED)`, age, limit)
 }
 
+// countBacklog asks for changes and wake-ups apart: what is unpublished has an index for each.
+const countBacklog = `
+	WITH waiting AS (
+		SELECT created_at FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL AND NOT wake
+		UNION ALL SELECT created_at FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL AND wake
+	)
+	SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0),
+	       (SELECT count(*) FROM outbox WHERE set_aside_at IS NOT NULL),
+	       (SELECT count(*) FROM stale_statuses),
+	       (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
+			SELECT phase, count(*) AS n FROM clusters WHERE deleted_at IS NULL GROUP BY phase) p)
+	FROM waiting`
+
 // Backlog counts what waits, for metrics.
 func (db *DB) Backlog(ctx context.Context) (models.Backlog, error) {
 	ctx, cancel := db.bounded(ctx)
@@ -184,14 +198,7 @@ func (db *DB) Backlog(ctx context.Context) (models.Backlog, error) {
 		b   models.Backlog
 		age float64
 	)
-	err := db.pool.QueryRow(ctx, `
-		SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0),
-		       (SELECT count(*) FROM outbox WHERE set_aside_at IS NOT NULL),
-		       (SELECT count(*) FROM stale_statuses),
-		       (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
-				SELECT phase, count(*) AS n FROM clusters WHERE deleted_at IS NULL GROUP BY phase) p)
-		FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL`).
-		Scan(&b.Unpublished, &age, &b.SetAside, &b.DirtyRows, &b.ClustersByPhase)
+	err := db.pool.QueryRow(ctx, countBacklog).Scan(&b.Unpublished, &age, &b.SetAside, &b.DirtyRows, &b.ClustersByPhase)
 	b.OldestAge = time.Duration(age * float64(time.Second))
 	return b, translate("count the backlog", err)
 }

@@ -165,20 +165,21 @@ func TestPlans(t *testing.T) {
 		{"list by a common label on a platform", list(models.ListQuery{Platform: "gcp", Labels: []models.Requirement{{Key: "env", Op: models.OpIn, Values: []string{"dev"}}}}), all, 15000},
 		{"list of an owner by a label", list(models.ListQuery{CreatedBy: "rare@example.com", Labels: []models.Requirement{{Key: "env", Op: models.OpIn, Values: []string{"dev"}}}}), all, 100},
 		{"list by a key that nobody has", list(models.ListQuery{Labels: []models.Requirement{{Key: "none", Op: models.OpExists}}}), "clusters_labels", 10},
-		{"list by not a label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpNotIn, Values: []string{"prod"}}}}), scan, 500},
+		{"list by not a label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpNotIn, Values: []string{"prod"}}}}), scan, 1000},
 		{"list of an owner by phase", list(models.ListQuery{CreatedBy: "user3@example.com", Phase: v1.PhaseFailed}), all, 500},
-		{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, scan, 2000},
+		{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, scan, 2500},
 		{"get", func() error { _, err := f.GetCluster(ctx, id, ""); return err }, "clusters_pkey", 10},
 		{"report", func() error {
 			_, err := f.StoreReport(ctx, id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
 			return err
 		}, all, 50},
 		{"reports", func() error { _, err := f.ControllerStatuses(ctx, id); return err }, "controller_status_pkey", 10},
-		{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_changes", 50},
+		{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_ready", 50},
 		{"claim of due clusters", in(func(ctx context.Context, tx *database.Tx) error {
 			_, err := tx.ClaimDue(ctx, time.Second, 100)
 			return err
 		}), "reconciliation_schedule_due", 1000},
+		{"backlog", func() error { _, err := f.Backlog(ctx); return err }, "clusters_phase", 400},
 		{"purge of tombstones", purge(f.PurgeTombstones), "clusters_deleted", 10},
 		{"purge of published events", purge(f.PurgePublished), "outbox_published", 10},
 	} {
@@ -196,7 +197,7 @@ func TestPlans(t *testing.T) {
 			}
 			row := row
 			if strings.Contains(s.SQL, "FROM stale_statuses") { // 400 are stale, in every list by phase
-				row.index, row.buffers = scan, 2000
+				row.index, row.buffers = scan, 2500
 			}
 			p := f.explain(t, s, mode)
 			tables, indexes := p.scanned()
@@ -289,6 +290,138 @@ func TestTrap18_AClaimInAnOutageIsCheap(t *testing.T) {
 			t.Fatalf("claimed %v, %v; want generation %d of the one that is free", generations(events), err, generation)
 		}
 		must(t, f.MarkPublished(ctx, events))
+	}
+}
+
+// TestTrap18_PlansMadeOnEmptyTables: a connection keeps its plans, and they may have been made
+// when there was nothing. They must not walk the tables once these are full: a claim of ten
+// events took 12 s with 10,000 waiting, which is more than a relay waits for.
+func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	ctx := t.Context()
+	fill := func() {
+		f.grow(t, fleet/2)
+		// Half is published, and four changes of each resource are put off with one that has failed.
+		f.exec(t, `
+			WITH resources AS (SELECT gen_random_uuid() AS id FROM generate_series(1, 2000))
+			INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, published_at, available_at, claim)
+			SELECT gen_random_uuid(), 'cluster', id, id, 'cluster.updated', 'spec_changed', false, i, '', 'a', '{}',
+				CASE WHEN i <= 5 THEN now() END, now(), CASE WHEN i = 6 THEN $1::uuid END
+			FROM resources, generate_series(1, 10) AS i ORDER BY i`, newID())
+	}
+	var ( // What the operations are about; one cluster and no event at first.
+		clusters []string
+		events   []models.QueuedEvent
+		claim    = newID()
+	)
+	operations := []struct {
+		what string
+		do   func(*database.DB) error
+	}{
+		{"claim of events", func(db *database.DB) error {
+			_, err := db.ClaimEvents(ctx, newID(), 0, 10)
+			return err
+		}},
+		{"mark", func(db *database.DB) error { return db.MarkPublished(ctx, events[:len(events)/2]) }},
+		{"release", func(db *database.DB) error {
+			var failures []models.FailedEvent
+			for _, e := range events[len(events)/2:] {
+				failures = append(failures, models.FailedEvent{Seq: e.Seq, Error: "no", RetryIn: time.Hour})
+			}
+			_, err := db.ReleaseEvents(ctx, claim, failures)
+			return err
+		}},
+		{"wake-up", func(db *database.DB) error {
+			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+				due, err := tx.ClaimDue(ctx, 0, 10)
+				if err != nil {
+					return err
+				}
+				var wakes []models.Wake
+				for _, d := range due {
+					wakes = append(wakes, models.Wake{ClusterID: d.ClusterID, Next: d.DueAt.Add(time.Hour), Event: event(v1.ClusterReconcile, v1.ReasonStable)})
+				}
+				return tx.Wake(ctx, wakes)
+			})
+		}},
+		{"statuses", func(db *database.DB) error {
+			var statuses []database.NewStatus
+			for _, id := range clusters {
+				statuses = append(statuses, database.NewStatus{ClusterID: id, ResourceVersion: 1, Status: []byte("{}"), Attention: true, Pull: time.Minute})
+			}
+			_, err := db.StoreStatuses(ctx, statuses)
+			return err
+		}},
+		{"stale statuses", func(db *database.DB) error {
+			_, err := db.StaleStatuses(ctx, 10)
+			return err
+		}},
+		{"report", func(db *database.DB) error {
+			_, err := db.StoreReport(ctx, clusters[0], report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+			return err
+		}},
+		{"get", func(db *database.DB) error {
+			_, err := db.GetCluster(ctx, clusters[0], "")
+			return err
+		}},
+		{"change", func(db *database.DB) error {
+			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+				c, err := tx.LockCluster(ctx, clusters[0], "")
+				if err != nil {
+					return err
+				}
+				_, err = tx.UpdateCluster(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
+				return err
+			})
+		}},
+		{"deletion", func(db *database.DB) error {
+			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+				_, err := tx.DeleteCluster(ctx, clusters[0], event(v1.ClusterDeleted, v1.ReasonDeletionRequested))
+				return err
+			})
+		}},
+	}
+
+	// The indexes of what was full before are not small.
+	fill()
+	f.exec(t, `TRUNCATE clusters CASCADE`)
+	f.exec(t, `DELETE FROM outbox`)
+	f.exec(t, `VACUUM ANALYZE`)
+	clusters = []string{f.create(t, "first").ID}
+	pools := make([]*database.DB, len(operations))
+	for i, op := range operations {
+		var err error
+		pools[i], err = database.Open(ctx, database.Options{URL: f.url, MaxOpenConns: 1})
+		must(t, err)
+		t.Cleanup(pools[i].Close)
+		must(t, op.do(pools[i]))
+	}
+	fill()
+	f.exec(t, `UPDATE reconciliation_schedule SET next_reconcile_at = now() - interval '1 s' WHERE cluster_id IN (SELECT id FROM clusters LIMIT 100)`)
+	f.exec(t, `UPDATE clusters SET status_dirty = true WHERE id IN (SELECT id FROM clusters LIMIT 10)`)
+	clusters = value[[]string](t, f, `SELECT array_agg(id::text) FROM (SELECT id FROM clusters LIMIT 10) c`)
+	claim = value[string](t, f, `SELECT claim::text FROM outbox WHERE generation = 6 LIMIT 1`)
+	rows, err := f.raw.Query(ctx, `SELECT seq, id::text FROM outbox WHERE generation = 6 ORDER BY seq OFFSET 100 LIMIT 20`)
+	must(t, err)
+	events, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e models.QueuedEvent, err error) {
+		return e, row.Scan(&e.Seq, &e.Event.ID)
+	})
+	must(t, err)
+
+	const read = `SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)::bigint + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)::bigint`
+	const flush = `SELECT pg_stat_force_next_flush()`
+	f.exec(t, flush)
+	for i, op := range operations {
+		before := value[int64](t, f, read)
+		must(t, op.do(pools[i]))
+		_, err := pools[i].Pool().Exec(ctx, flush)
+		must(t, err)
+		n := value[int64](t, f, read) - before
+		t.Logf("%-15s %6d rows and entries read", op.what, n)
+		if n < 1 || n > 500 {
+			t.Errorf("%s: %d rows and entries read, for ten at most", op.what, n)
+		}
 	}
 }
 

@@ -17,7 +17,8 @@ const claimDue = `
 	SELECT s.cluster_id, s.reactive, now() + $1::interval, s.next_reconcile_at,
 	       c.generation_started_at, c.phase, c.generation, coalesce((c.status ->> 'observedGeneration')::bigint, 0),
 	       c.deletion_timestamp IS NOT NULL
-	FROM reconciliation_schedule s JOIN clusters c ON c.id = s.cluster_id
+	FROM reconciliation_schedule s
+	CROSS JOIN LATERAL (SELECT * FROM clusters WHERE id = s.cluster_id OFFSET 0) c -- one by one, however small the table was
 	WHERE s.enabled AND s.next_reconcile_at <= now() + $1::interval AND c.deleted_at IS NULL
 	ORDER BY s.next_reconcile_at LIMIT $2
 	FOR UPDATE OF s SKIP LOCKED`
@@ -45,11 +46,11 @@ const wakeDue = `
 	), moved AS (
 		UPDATE reconciliation_schedule s
 		SET next_reconcile_at = w.next, reactive = false, reactive_wakes = s.reactive_wakes + s.reactive::int, updated_at = now()
-		FROM woken w WHERE s.cluster_id = w.cluster_id
+		FROM woken w WHERE s.cluster_id = ANY ($1) AND s.cluster_id = w.cluster_id
 	)
 	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata)
 	SELECT w.event_id, 'cluster', c.id, c.id, w.type, w.reason, true, c.generation, c.platform, c.created_by, w.metadata
-	FROM woken w JOIN clusters c ON c.id = w.cluster_id CROSS JOIN ` + laxCommit + `
+	FROM woken w JOIN clusters c ON c.id = w.cluster_id AND c.id = ANY ($1) CROSS JOIN ` + laxCommit + `
 	ORDER BY c.id
 	` + onWaitingWake + ` WHERE o.claim IS NOT NULL`
 

@@ -30,30 +30,34 @@ type NewStatus struct {
 // next moments it is as if the statement had not run yet, and it will be run again.
 const laxCommit = `(SELECT set_config('synchronous_commit', 'off', true)) lax`
 
-// storeStatuses stores each status on the condition that its cluster is as it was read.
+// storeStatuses stores each status on the condition that its cluster is as it was read; a
+// deletion is a new version as well.
 // Rows that somebody is changing at the moment are skipped: they will be dirty again.
+//
+// Every table is asked for the ids by name, besides being joined: a plan that was made when it
+// was empty would read all of it.
 const storeStatuses = `
 	WITH calculated AS (
 		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::jsonb[], $4::timestamptz[], $5::boolean[], $6::boolean[], $7::interval[])
 			AS v (id, version, status, recheck_at, by_time, attention, pull)
 	), current AS (
 		SELECT v.* FROM clusters c JOIN calculated v USING (id)
-		WHERE c.deleted_at IS NULL AND c.resource_version = v.version
+		WHERE c.id = ANY ($1) AND c.resource_version = v.version
 		FOR NO KEY UPDATE OF c SKIP LOCKED
 	), stored AS (
 		UPDATE clusters c
 		SET status = v.status, status_dirty = false, recheck_at = v.recheck_at,
 		    resource_version = c.resource_version + v.by_time::int
 		FROM current v
-		WHERE c.id = v.id
+		WHERE c.id = ANY ($1) AND c.id = v.id
 		RETURNING c.id, c.resource_version, v.attention, v.pull
 	), calm AS (
-		DELETE FROM stale_statuses q USING stored WHERE q.cluster_id = stored.id
+		DELETE FROM stale_statuses q USING stored WHERE q.cluster_id = ANY ($1) AND q.cluster_id = stored.id
 	), pulled AS (
 		UPDATE reconciliation_schedule s
 		SET next_reconcile_at = now() + stored.pull, reactive = false, updated_at = now()
 		FROM stored
-		WHERE s.cluster_id = stored.id AND stored.attention AND s.next_reconcile_at > now() + stored.pull
+		WHERE s.cluster_id = ANY ($1) AND s.cluster_id = stored.id AND stored.attention AND s.next_reconcile_at > now() + stored.pull
 	)
 	SELECT id, resource_version FROM stored, ` + laxCommit
 
@@ -108,10 +112,12 @@ func statusArrays(list []NewStatus) []any {
 // with new facts, and those whose deadline has passed.
 func (db *DB) StaleStatuses(ctx context.Context, limit int) ([]*Snapshot, error) {
 	return db.snapshots(ctx, "find stale statuses", `
-		SELECT `+snapshotColumns+` FROM clusters c
-		WHERE c.deleted_at IS NULL AND c.id = ANY (ARRAY(
-			(SELECT cluster_id FROM stale_statuses LIMIT $1)
-			UNION
-			(SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL ORDER BY recheck_at LIMIT $1)
-			LIMIT $1))`, limit)
+		WITH found AS MATERIALIZED ( -- by id: an index of the living ones would be walked
+			SELECT * FROM clusters WHERE id = ANY (ARRAY(
+				(SELECT cluster_id FROM stale_statuses LIMIT $1)
+				UNION
+				(SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL ORDER BY recheck_at LIMIT $1)
+				LIMIT $1))
+		)
+		SELECT `+snapshotColumns+` FROM found c WHERE c.deleted_at IS NULL`, limit)
 }
