@@ -87,9 +87,12 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	// A page in memory or on an SSD costs the same wherever it is. For a spinning disk, which is
 	// the default, the planner walks a table in its order instead of using the index for a filter.
 	params["random_page_cost"] = "1.1"
-	// Every statement has its index. A plan made while a table was empty would still read the whole
+	// Every statement has its index (docs/adr/0011). A plan made while a table was empty would still read the whole
 	// table when it has filled: the outbox is empty often, and then fills within seconds.
 	params["enable_seqscan"] = "off"
+	// What has no index all the same, the few rows of goose's table, would look so expensive that it
+	// is compiled: a second for a millisecond.
+	params["jit"] = "off"
 	params["idle_in_transaction_session_timeout"] = milliseconds(abandonedTx)
 
 	cfg.ConnConfig.Tracer = tracers(o)

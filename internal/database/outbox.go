@@ -133,6 +133,27 @@ func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) er
 	return err
 }
 
+// releaseEvents puts off what waits behind a failed event until the last of the batch is tried
+// again: sooner than that it cannot be claimed, unless its own is published, which lets it go on.
+const releaseEvents = `
+	WITH released AS (
+		UPDATE outbox o
+		SET claim = NULL, leased_until = '-infinity', last_error = ($3::text[])[array_position($2, o.seq)],
+		    available_at = now() + ($4::interval[])[array_position($2, o.seq)],
+		    attempts = o.attempts + ($5::boolean[])[array_position($2, o.seq)]::int,
+		    set_aside_at = CASE WHEN o.attempts + ($5::boolean[])[array_position($2, o.seq)]::int >= $6 THEN clock_timestamp() END
+		FROM ` + laxCommit + `
+		WHERE o.seq = ANY ($2::bigint[]) AND o.claim = $1 AND o.published_at IS NULL
+		RETURNING o.resource_id, o.wake, o.available_at, o.set_aside_at
+	), successors AS (
+		UPDATE outbox o
+		SET available_at = CASE WHEN o.resource_id = ANY (ARRAY(SELECT resource_id FROM released WHERE set_aside_at IS NOT NULL)) THEN '-infinity'
+			ELSE (SELECT max(available_at) FROM released) END
+		WHERE o.resource_id = ANY (ARRAY(SELECT resource_id FROM released WHERE NOT wake)) AND o.claim IS DISTINCT FROM $1
+		  AND o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake
+	)
+	SELECT count(set_aside_at)::int FROM released`
+
 // ReleaseEvents gives back events of a claim that could not be published, each to be
 // tried again after its RetryIn. Refused ones count a try, and are set aside after
 // models.MaxAttempts of them; how many were is returned. The changes that wait for a
@@ -146,26 +167,7 @@ func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models
 	}
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	setAside, err = one(ctx, db.pool, pgx.RowTo[int], `
-		WITH failed AS (
-			SELECT o.seq, o.resource_id, o.wake, v.error, v.pause, v.refused, o.attempts + v.refused::int AS attempts
-			FROM outbox o JOIN unnest($2::bigint[], $3::text[], $4::interval[], $5::boolean[]) AS v (seq, error, pause, refused) USING (seq)
-			WHERE o.seq = ANY ($2) AND o.claim = $1 AND o.published_at IS NULL
-			ORDER BY o.seq FOR UPDATE OF o
-		), released AS (
-			UPDATE outbox o
-			SET claim = NULL, leased_until = '-infinity', available_at = now() + f.pause, last_error = f.error, attempts = f.attempts,
-			    set_aside_at = CASE WHEN f.attempts >= $6 THEN clock_timestamp() END
-			FROM failed f WHERE o.seq = f.seq AND o.seq = ANY ($2)
-			RETURNING o.set_aside_at
-		), successors AS (
-			UPDATE outbox o SET available_at = CASE WHEN f.attempts >= $6 THEN '-infinity' ELSE now() + f.pause END
-			FROM failed f
-			WHERE NOT f.wake AND o.resource_id = f.resource_id AND o.seq <> f.seq
-			  AND o.resource_id = ANY (ARRAY(SELECT resource_id FROM failed))
-			  AND o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake
-		)
-		SELECT count(set_aside_at)::int FROM released, `+laxCommit, claim, seqs, errs, pauses, refused, models.MaxAttempts)
+	setAside, err = one(ctx, db.pool, pgx.RowTo[int], releaseEvents, claim, seqs, errs, pauses, refused, models.MaxAttempts)
 	return setAside, translate("release events", err)
 }
 

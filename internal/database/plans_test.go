@@ -264,15 +264,19 @@ func TestTrap18_AClaimInAnOutageIsCheap(t *testing.T) {
 		SELECT gen_random_uuid(), 'cluster', id, id, 'cluster.updated', 'spec_changed', false, i, '', 'a', '{}'
 		FROM resources, generate_series(1, 10) AS i ORDER BY i`)
 	f.vacuum(t, "outbox")
-	claim := newID()
-	heads, err := f.ClaimEvents(ctx, claim, time.Minute, 5000)
-	must(t, err)
-	failures := make([]models.FailedEvent, len(heads))
-	for i, e := range heads {
-		failures[i] = models.FailedEvent{Seq: e.Seq, RetryIn: time.Hour}
+	var heads []models.QueuedEvent
+	for range 4 { // batches of a relay
+		claim := newID()
+		events, err := f.ClaimEvents(ctx, claim, time.Minute, 500)
+		must(t, err)
+		failures := make([]models.FailedEvent, len(events))
+		for i, e := range events {
+			failures[i] = models.FailedEvent{Seq: e.Seq, RetryIn: time.Hour}
+		}
+		_, err = f.ReleaseEvents(ctx, claim, failures)
+		must(t, err)
+		heads = append(heads, events...)
 	}
-	_, err = f.ReleaseEvents(ctx, claim, failures)
-	must(t, err)
 	f.vacuum(t, "outbox")
 
 	recorder.Take()

@@ -40,17 +40,17 @@ func scanDue(row pgx.CollectableRow) (d models.Due, err error) {
 }
 
 const wakeDue = `
-	WITH woken AS (
-		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[])
-			AS v (cluster_id, event_id, type, reason, metadata, next)
-	), moved AS (
+	WITH moved AS (
 		UPDATE reconciliation_schedule s
-		SET next_reconcile_at = w.next, reactive = false, reactive_wakes = s.reactive_wakes + s.reactive::int, updated_at = now()
-		FROM woken w WHERE s.cluster_id = ANY ($1) AND s.cluster_id = w.cluster_id
+		SET next_reconcile_at = ($6::timestamptz[])[array_position($1, s.cluster_id)],
+		    reactive = false, reactive_wakes = s.reactive_wakes + s.reactive::int, updated_at = now()
+		WHERE s.cluster_id = ANY ($1::uuid[])
 	)
 	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata)
-	SELECT w.event_id, 'cluster', c.id, c.id, w.type, w.reason, true, c.generation, c.platform, c.created_by, w.metadata
-	FROM woken w JOIN clusters c ON c.id = w.cluster_id AND c.id = ANY ($1) CROSS JOIN ` + laxCommit + `
+	SELECT ($2::uuid[])[n], 'cluster', c.id, c.id, ($3::text[])[n], ($4::text[])[n], true, c.generation, c.platform, c.created_by,
+		($5::jsonb[])[n]
+	FROM clusters c CROSS JOIN LATERAL array_position($1, c.id) n CROSS JOIN ` + laxCommit + `
+	WHERE c.id = ANY ($1)
 	ORDER BY c.id
 	` + onWaitingWake + ` WHERE o.claim IS NOT NULL`
 

@@ -34,30 +34,26 @@ const laxCommit = `(SELECT set_config('synchronous_commit', 'off', true)) lax`
 // deletion is a new version as well.
 // Rows that somebody is changing at the moment are skipped: they will be dirty again.
 //
-// Every table is asked for the ids by name, besides being joined: a plan that was made when it
-// was empty would read all of it.
+// Every table is asked for ids and none is joined: a join that was planned when the tables were
+// empty would read all of them.
 const storeStatuses = `
-	WITH calculated AS (
-		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::jsonb[], $4::timestamptz[], $5::boolean[], $6::boolean[], $7::interval[])
-			AS v (id, version, status, recheck_at, by_time, attention, pull)
-	), current AS (
-		SELECT v.* FROM clusters c JOIN calculated v USING (id)
-		WHERE c.id = ANY ($1) AND c.resource_version = v.version
+	WITH current AS (
+		SELECT c.id FROM clusters c
+		WHERE c.id = ANY ($1::uuid[]) AND c.resource_version = ($2::bigint[])[array_position($1, c.id)]
 		FOR NO KEY UPDATE OF c SKIP LOCKED
 	), stored AS (
 		UPDATE clusters c
-		SET status = v.status, status_dirty = false, recheck_at = v.recheck_at,
-		    resource_version = c.resource_version + v.by_time::int
-		FROM current v
-		WHERE c.id = ANY ($1) AND c.id = v.id
-		RETURNING c.id, c.resource_version, v.attention, v.pull
+		SET status = ($3::jsonb[])[array_position($1, c.id)], status_dirty = false, recheck_at = ($4::timestamptz[])[array_position($1, c.id)],
+		    resource_version = c.resource_version + ($5::boolean[])[array_position($1, c.id)]::int
+		WHERE c.id = ANY (ARRAY(SELECT id FROM current))
+		RETURNING c.id, c.resource_version
 	), calm AS (
-		DELETE FROM stale_statuses q USING stored WHERE q.cluster_id = ANY ($1) AND q.cluster_id = stored.id
+		DELETE FROM stale_statuses q WHERE q.cluster_id = ANY (ARRAY(SELECT id FROM stored))
 	), pulled AS (
 		UPDATE reconciliation_schedule s
-		SET next_reconcile_at = now() + stored.pull, reactive = false, updated_at = now()
-		FROM stored
-		WHERE s.cluster_id = ANY ($1) AND s.cluster_id = stored.id AND stored.attention AND s.next_reconcile_at > now() + stored.pull
+		SET next_reconcile_at = now() + ($7::interval[])[array_position($1, s.cluster_id)], reactive = false, updated_at = now()
+		WHERE s.cluster_id = ANY (ARRAY(SELECT id FROM stored)) AND ($6::boolean[])[array_position($1, s.cluster_id)]
+		  AND s.next_reconcile_at > now() + ($7::interval[])[array_position($1, s.cluster_id)]
 	)
 	SELECT id, resource_version FROM stored, ` + laxCommit
 
