@@ -14,7 +14,7 @@ type Cluster struct {
 	Description string `json:"description"`
 	// Paused stops the periodic and reactive reconcile events.
 	Paused bool `json:"paused"`
-	// DeletionProtection makes DELETE answer 409 until it is lifted by a PUT.
+	// DeletionProtection makes DELETE answer 409 until it is lifted by a PUT or PATCH.
 	DeletionProtection bool `json:"deletion_protection"`
 	// CreatedBy is the e-mail address of the creator, who owns the cluster.
 	CreatedBy string `json:"created_by"`
@@ -65,6 +65,25 @@ type UpdateCluster struct {
 	Spec               Object            `json:"spec"`
 	// Generation is a precondition: the generation that the author of this change has
 	// read. The change is refused with GENERATION_CONFLICT when the spec moved on.
+	Generation *int64 `json:"generation,omitempty"`
+}
+
+// PatchCluster is the body of PATCH /clusters/{id}, a JSON Merge Patch (RFC 7396) on what an
+// [UpdateCluster] may change: a field that is absent keeps its value, and a null removes it.
+type PatchCluster struct {
+	// ID, Name and TargetProjectID may repeat the cluster's own; any other value is refused.
+	ID              *string `json:"id,omitempty"`
+	Name            *string `json:"name,omitempty"`
+	TargetProjectID *string `json:"target_project_id,omitempty"`
+	// Description is "" after a null; Paused and DeletionProtection are false.
+	Description        *string `json:"description,omitempty"`
+	Paused             *bool   `json:"paused,omitempty"`
+	DeletionProtection *bool   `json:"deletion_protection,omitempty"`
+	// Labels and Spec are merged into the stored ones, key by key, and a null in them removes a
+	// key. A null for all labels removes them all; one for the spec is refused.
+	Labels Object `json:"labels,omitempty"`
+	Spec   Object `json:"spec,omitempty"`
+	// Generation is a precondition, as that of an [UpdateCluster].
 	Generation *int64 `json:"generation,omitempty"`
 }
 

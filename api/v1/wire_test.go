@@ -21,6 +21,7 @@ var wireTypes = []any{
 	v1.Cluster{},
 	v1.CreateCluster{},
 	v1.UpdateCluster{},
+	v1.PatchCluster{},
 	v1.ClusterList{},
 	v1.Deletion{},
 	v1.Reconciliation{},

@@ -64,6 +64,31 @@ func FuzzUpdate(f *testing.F) {
 	})
 }
 
+func FuzzPatch(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"spec":{"a":{"b":null}},"generation":1}`, `{"spec":{"credentials":{"token":null}},"labels":{"a":"b","c":null},"description":null}`,
+		`{"labels":null,"paused":null}`, `{"spec":{"a":[null,{"b":null}]}}`, `{"spec":{"n":1e308},"labels":{"\ud800":null}}`, `{"spec":null}`, `{"spec":{"":{"":{}}}}`,
+	} {
+		f.Add(seed)
+	}
+	b := newBackend(f)
+	path := clusters + "/" + b.create(ada, `{"name":"orders","spec":{"credentials":{"token":"t"},"serviceAccountSigningKey":"k"}}`).ID
+	f.Fuzz(func(t *testing.T, body string) {
+		b := b.with(t)
+		r := b.do(call{method: http.MethodPatch, path: path, as: ada, body: body})
+		if r.status != http.StatusOK {
+			r.refused()
+			return
+		}
+		c := into[v1.Cluster](r)
+		again := b.do(call{method: http.MethodPatch, path: path, as: ada, body: body})
+		if again.status == http.StatusOK && into[v1.Cluster](again).Generation != c.Generation {
+			t.Errorf("%s twice: %s, then %s", body, r.body, again.body)
+		}
+		b.clear("outbox")
+	})
+}
+
 func FuzzReport(f *testing.F) {
 	for _, seed := range []string{
 		reportBody, reportWithError, `{"controller_name":"a\u0000","metadata":{"\ud800":1e999}}`, `{"controller_name":7,"observed_generation":"1.0"}`,

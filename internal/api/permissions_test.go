@@ -136,6 +136,7 @@ func TestRedaction_OnEveryWayOut(t *testing.T) {
 		"status":          b.get(ada, path+"/status"),
 		"PUT":             b.do(call{method: "PUT", path: path, as: ada, body: `{"spec":` + strings.Replace(spec, `"u"`, `"v"`, 1) + `}`}),
 		"PUT of the same": b.do(call{method: "PUT", path: path, as: admin, body: `{"spec":` + strings.Replace(spec, `"u"`, `"v"`, 1) + `}`}),
+		"PATCH":           b.do(call{method: "PATCH", path: path, as: ada, body: `{"spec":{"credentials":{"user":"v"}}}`}),
 		"PUT without":     b.do(call{method: "PUT", path: path, as: ada, body: `{"spec":{"platform":{"type":"gcp"},"credentials":{"user":"w"}}}`}),
 	}
 	for what, r := range answers {

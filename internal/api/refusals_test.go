@@ -67,6 +67,20 @@ func TestRefusals_ChangeNothing(t *testing.T) { //nolint:tparallel // a subtest 
 		{"another name", call{method: "PUT", path: path, body: `{"spec":{},"name":"x"}`}, v1.CodeInvalidField, "name"},
 		{"another project", call{method: "PUT", path: path, body: `{"spec":{},"target_project_id":"x"}`}, v1.CodeInvalidField, "target_project_id"},
 		{"half a generation", call{method: "PUT", path: path, body: `{"spec":{},"generation":1.5}`}, v1.CodeInvalidField, "generation"},
+		{"a patch that is a list", call{method: "PATCH", path: path, body: `[]`}, v1.CodeInvalidJSON, "body"},
+		{"a patch of nobody's field", call{method: "PATCH", path: path, body: `{"specs":null}`}, v1.CodeInvalidField, "specs"},
+		{"a patch that removes the spec", call{method: "PATCH", path: path, body: `{"spec":null}`}, v1.CodeInvalidField, "spec"},
+		{"a patch with a list for a spec", call{method: "PATCH", path: path, body: `{"spec":[]}`}, v1.CodeInvalidField, "spec"},
+		{"a patch with a number for a label", call{method: "PATCH", path: path, body: `{"labels":{"a":1}}`}, v1.CodeInvalidField, "labels.a"},
+		{"a patch with NUL", call{method: "PATCH", path: path, body: `{"spec":{"a":{"b":"\u0000"}}}`}, v1.CodeInvalidField, "spec.a.b"},
+		{"a patch to a platform that is none", call{method: "PATCH", path: path, body: `{"spec":{"platform":{"type":"?"}}}`}, v1.CodeInvalidField, "spec.platform.type"},
+		{"a patch of the name", call{method: "PATCH", path: path, body: `{"name":"x"}`}, v1.CodeInvalidField, "name"},
+		{"a patch made from another generation", call{method: "PATCH", path: path, body: `{"spec":{"a":1},"generation":7}`}, v1.CodeGenerationConflict, "generation"},
+		{"a patch made from another version", call{method: "PATCH", path: path, body: `{"spec":{"a":1}}`, header: http.Header{"If-Match": {`"99"`}}}, v1.CodePreconditionFailed, "If-Match"},
+		{"a patch as JSON Patch", call{method: "PATCH", path: path, body: `[]`, header: http.Header{"Content-Type": {"application/json-patch+json"}}}, v1.CodeUnsupportedMediaType, "Content-Type"},
+		{"a merge patch for a PUT", call{method: "PUT", path: path, body: `{"spec":{}}`, header: http.Header{"Content-Type": {"application/merge-patch+json"}}}, v1.CodeUnsupportedMediaType, "Content-Type"},
+		{"a patch with a parameter", call{method: "PATCH", path: path + "?force=true", body: `{}`}, v1.CodeInvalidQuery, "force"},
+		{"nothing there to patch", call{method: "PATCH", path: unknown, body: `{}`}, v1.CodeNotFound, ""},
 		{"an empty If-Match", call{method: "PUT", path: path, body: `{"spec":{}}`, header: http.Header{"If-Match": {""}}}, v1.CodeInvalidField, "If-Match"},
 		{"an If-Match that is no tag", call{method: "PUT", path: path, body: `{"spec":{}}`, header: http.Header{"If-Match": {"1"}}}, v1.CodePreconditionFailed, "If-Match"},
 
@@ -115,7 +129,7 @@ func TestRefusals_ChangeNothing(t *testing.T) { //nolint:tparallel // a subtest 
 		{"no such route", call{method: "GET", path: "/api/v1/nope"}, v1.CodeNotFound, ""},
 		{"a slash too many", call{method: "GET", path: clusters + "/"}, v1.CodeNotFound, ""},
 		{"no such route, without identity", call{method: "GET", path: "/", as: "-"}, v1.CodeNotFound, ""},
-		{"no such method", call{method: "PATCH", path: path, body: `{}`}, v1.CodeMethodNotAllowed, ""},
+		{"no such method", call{method: "PATCH", path: path + "/status", body: `{}`}, v1.CodeMethodNotAllowed, ""},
 		{"no such method on a list", call{method: "DELETE", path: clusters}, v1.CodeMethodNotAllowed, ""},
 		{"another media type", call{method: "POST", path: clusters, body: `{"name":"x"}`, header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}, v1.CodeUnsupportedMediaType, "Content-Type"},
 		{"no media type at all", call{method: "PUT", path: path, body: `{"spec":{}}`, header: http.Header{"Content-Type": {"json"}}}, v1.CodeUnsupportedMediaType, "Content-Type"},
@@ -181,6 +195,7 @@ func TestRefusals_NameAllFaultsAtOnce(t *testing.T) {
 	}{
 		{"of form and of rules", call{method: "POST", path: clusters, body: `{"name":"NO","labels":{"a b":"1","c":2},"paused":1,"what":1,"spec":{"platform":{"type":"?"},"x":"\u0000"}}`}, []string{"spec.x", "paused", "labels.c", "what", "name", "labels.a b", "spec.platform.type"}},
 		{"of an update", call{method: "PUT", path: clusters + "/00000000-0000-7000-8000-000000000000", body: `{"name":7,"generation":"x","labels":{"é":""},"description":false}`}, []string{"name", "description", "generation", "spec", "labels.é"}},
+		{"of a patch", call{method: "PATCH", path: clusters + "/00000000-0000-7000-8000-000000000000", body: `{"spec":null,"labels":{"a":1,"b b":"c"},"paused":"x","what":null}`}, []string{"paused", "labels.a", "what", "spec", "labels.b b"}},
 		{"of a query", call{method: "GET", path: clusters + "?limit=1000&offset=x&status=no&name=NO&label_selector=?&created_by=me&page=2&total=1"}, []string{"limit", "offset", "page", "total", "status", "name", "label_selector", "created_by"}},
 		{"of a report", call{method: "PUT", path: clusters + "/00000000-0000-7000-8000-000000000000/status", as: controller, body: `{"conditions":[{"type":"a","status":"x"},{"type":"b","status":"True"},{"type":"c"}],"observed_generation":-1}`}, []string{"controller_name", "conditions[0].status", "conditions[2].status", "observed_generation"}},
 	} {
@@ -238,10 +253,10 @@ func TestRefusals_NotAllowedNamesWhatIs(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t)
 	for path, want := range map[string]string{
-		clusters: "GET, HEAD, POST", clusters + "/x": "DELETE, GET, HEAD, PUT",
+		clusters: "GET, HEAD, POST", clusters + "/x": "DELETE, GET, HEAD, PATCH, PUT",
 		clusters + "/x/reconcile": "POST", clusters + "/x/status": "GET, HEAD, PUT", "/health": "GET, HEAD",
 	} {
-		r := b.do(call{method: http.MethodPatch, path: path})
+		r := b.do(call{method: http.MethodTrace, path: path})
 		r.fails(v1.CodeMethodNotAllowed)
 		if got := r.header.Get("Allow"); got != want {
 			t.Errorf("%s: Allow %q, want %q", path, got, want)

@@ -111,10 +111,38 @@ func (c Change) Reason() string {
 // changes. Fields that the update leaves out keep their value; so do secrets and
 // defaulted fields of the spec, unless they are null. INVALID_FIELD names every fault.
 func (r ClusterRules) Update(stored *Cluster, in v1.UpdateCluster) (*Cluster, Change, error) {
-	faults := checkFixed(stored, in)
+	var faults []Fault
 	if in.Spec.IsEmpty() {
-		faults = append([]Fault{{Field: "spec", Reason: "is required and must be an object"}}, faults...)
+		faults = []Fault{{Field: "spec", Reason: "is required and must be an object"}}
 	}
+	in.Spec = r.keepHidden(stored.Spec, in.Spec)
+	return r.replace(stored, in, faults)
+}
+
+// Patch is Update with a merge patch: what it does not name keeps its value, secrets and
+// defaulted fields of the spec as everything else, and a null removes.
+func (r ClusterRules) Patch(stored *Cluster, in v1.PatchCluster) (*Cluster, Change, error) {
+	next := v1.UpdateCluster{
+		ID: in.ID, Name: in.Name, TargetProjectID: in.TargetProjectID,
+		Description: in.Description, Paused: in.Paused, DeletionProtection: in.DeletionProtection,
+		Labels: stored.Labels, Spec: stored.Spec, Generation: in.Generation,
+	}
+	var faults []Fault
+	switch {
+	case in.Spec.IsNull():
+		faults = []Fault{{Field: "spec", Reason: "cannot be removed"}}
+	case !in.Spec.IsEmpty():
+		next.Spec = MergePatch(stored.Spec, in.Spec)
+	}
+	if len(in.Labels) > 0 {
+		next.Labels = mergeLabels(stored.Labels, in.Labels)
+	}
+	return r.replace(stored, next, faults)
+}
+
+// replace returns the stored cluster with the fields of an update whose spec is complete.
+func (r ClusterRules) replace(stored *Cluster, in v1.UpdateCluster, faults []Fault) (*Cluster, Change, error) {
+	faults = append(faults, checkFixed(stored, in)...)
 	next := *stored
 	setIf(&next.Description, in.Description)
 	setIf(&next.Paused, in.Paused)
@@ -124,7 +152,7 @@ func (r ClusterRules) Update(stored *Cluster, in v1.UpdateCluster) (*Cluster, Ch
 	}
 	faults = append(faults, checkText("description", next.Description, maxDescription)...)
 	faults = append(faults, checkLabels(next.Labels)...)
-	next.Spec = r.keepHidden(stored.Spec, in.Spec)
+	next.Spec = in.Spec
 	if err := r.check(next.Spec, faults); err != nil {
 		return nil, Change{}, err
 	}

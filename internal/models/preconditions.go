@@ -34,7 +34,7 @@ func CheckDeletion(stored *Cluster, ifMatch string) error {
 	if stored.DeletionProtection {
 		return &Error{
 			Code:    v1.CodeDeletionProtected,
-			Message: "the cluster is protected from deletion; PUT it with deletion_protection false first",
+			Message: "the cluster is protected from deletion; PATCH it with {\"deletion_protection\": false} first",
 			Faults:  []Fault{{Field: "deletion_protection", Reason: "is true"}},
 		}
 	}

@@ -82,6 +82,28 @@ func (s *Clusters) Get(ctx context.Context, by models.Actor, id string) (*models
 // Update replaces the spec of a cluster, and what else is given. ifMatch is the If-Match
 // header; "" for none. A change that changes nothing leaves no trace.
 func (s *Clusters) Update(ctx context.Context, by models.Actor, id string, in v1.UpdateCluster, ifMatch string) (*models.Cluster, error) {
+	return s.change(ctx, by, id, func(stored *models.Cluster) (*models.Cluster, models.Change, error) {
+		if err := models.CheckPreconditions(stored, ifMatch, in.Generation); err != nil {
+			return nil, models.Change{}, err
+		}
+		return s.settings.Rules.Update(stored, in)
+	})
+}
+
+// Patch merges changes into a cluster, as Update does.
+func (s *Clusters) Patch(ctx context.Context, by models.Actor, id string, in v1.PatchCluster, ifMatch string) (*models.Cluster, error) {
+	return s.change(ctx, by, id, func(stored *models.Cluster) (*models.Cluster, models.Change, error) {
+		if err := models.CheckPreconditions(stored, ifMatch, in.Generation); err != nil {
+			return nil, models.Change{}, err
+		}
+		return s.settings.Rules.Patch(stored, in)
+	})
+}
+
+// change stores what a rule makes of a cluster, with its event, while nobody else changes it.
+func (s *Clusters) change(
+	ctx context.Context, by models.Actor, id string, rule func(stored *models.Cluster) (*models.Cluster, models.Change, error),
+) (*models.Cluster, error) {
 	if err := by.MayWrite(); err != nil {
 		return nil, err
 	}
@@ -91,10 +113,7 @@ func (s *Clusters) Update(ctx context.Context, by models.Actor, id string, in v1
 		if err != nil {
 			return err
 		}
-		if err := models.CheckPreconditions(stored, ifMatch, in.Generation); err != nil {
-			return err
-		}
-		next, change, err := s.settings.Rules.Update(stored, in)
+		next, change, err := rule(stored)
 		if err != nil || !change.Any() {
 			return err
 		}

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"sync"
@@ -93,6 +94,28 @@ func (w world) wantEventsInOrder(t *testing.T, id string, n int) {
 	}
 }
 
+// TestParallelPatchesAddUp: patches of different fields need no precondition; none is lost.
+func TestParallelPatchesAddUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.create(t, "busy")
+	for _, err := range together(writers, func(i int) error {
+		_, err := w.Patch(t.Context(), alice, c.ID, v1.PatchCluster{Spec: v1.Object(fmt.Sprintf(`{"field%d":%d}`, i, i))}, "")
+		return err
+	}) {
+		must(t, err)
+	}
+	last, _ := w.get(t, c.ID)
+	var fields map[string]int
+	must(t, json.Unmarshal(last.Spec, &fields))
+	for i := range writers {
+		if fields[fmt.Sprintf("field%d", i)] != i {
+			t.Errorf("field%d is lost: %s", i, last.Spec)
+		}
+	}
+	w.wantEventsInOrder(t, c.ID, 1+writers)
+}
+
 // TestPreconditionsLetOneThrough: of many changes made for one version, or for one
 // generation, exactly one succeeds, whichever it is.
 func TestPreconditionsLetOneThrough(t *testing.T) {
@@ -101,17 +124,25 @@ func TestPreconditionsLetOneThrough(t *testing.T) {
 	for name, row := range map[string]struct {
 		ifMatch    string
 		generation *int64
+		patch      bool
 		refusal    v1.Code
 	}{
-		"one ETag":       {`"1"`, nil, v1.CodePreconditionFailed},
-		"one generation": {"", &one, v1.CodeGenerationConflict},
+		"one ETag":                {`"1"`, nil, false, v1.CodePreconditionFailed},
+		"one generation":          {"", &one, false, v1.CodeGenerationConflict},
+		"one ETag, patched":       {`"1"`, nil, true, v1.CodePreconditionFailed},
+		"one generation, patched": {"", &one, true, v1.CodeGenerationConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			c := w.create(t, "busy")
 			codes := countCodes(together(writers, func(i int) error {
-				_, err := w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+				var err error
+				if row.patch {
+					_, err = w.Patch(t.Context(), alice, c.ID, v1.PatchCluster{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+				} else {
+					_, err = w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+				}
 				return err
 			}))
 			if codes[""] != 1 || codes[row.refusal] != writers-1 {

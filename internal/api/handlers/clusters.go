@@ -154,6 +154,27 @@ func (h *Handlers) Update(ctx context.Context, in *UpdateInput) (*ClusterOutput,
 	return answer(h.Clusters.Update(ctx, h.ActorOf(ctx), id, body, in.ifMatch))
 }
 
+// PatchInput is PATCH /clusters/{id}.
+type PatchInput struct {
+	Resource
+	Plain
+	Precondition
+	MergePatch
+}
+
+// Patch merges changes into a cluster.
+func (h *Handlers) Patch(ctx context.Context, in *PatchInput) (*ClusterOutput, error) {
+	id, err := in.clusterID()
+	if err != nil {
+		return nil, err
+	}
+	body, err := h.patch(in.text)
+	if err != nil {
+		return nil, err
+	}
+	return answer(h.Clusters.Patch(ctx, h.ActorOf(ctx), id, body, in.ifMatch))
+}
+
 // DeleteInput is DELETE /clusters/{id}. Force and reason are checked; a deletion that
 // waits for nobody has no use for them.
 type DeleteInput struct {

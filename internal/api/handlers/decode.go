@@ -44,6 +44,22 @@ func (h *Handlers) update(text []byte) (v1.UpdateCluster, error) {
 	return in, nil
 }
 
+// patch decodes the body of a PATCH, as update does that of a PUT. What the rules say of what
+// it is merged into is for the service to find.
+func (h *Handlers) patch(text []byte) (v1.PatchCluster, error) {
+	in, faults, err := types.DecodePatch(text)
+	if err != nil {
+		return in, notJSON(err)
+	}
+	all := append(models.ScanJSON(text), asFaults(faults)...)
+	if len(all) > 0 {
+		stored := models.Cluster{ID: value(in.ID), Name: value(in.Name), TargetProjectID: value(in.TargetProjectID)}
+		_, _, err = models.ClusterRules{Secrets: h.Secrets}.Patch(&stored, in)
+		return in, models.Invalid(v1.CodeInvalidField, withFaultsOf(all, err)...)
+	}
+	return in, nil
+}
+
 func value(s *string) string {
 	if s == nil {
 		return ""

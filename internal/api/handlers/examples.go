@@ -33,6 +33,10 @@ func exampleUpdate() any {
 	return map[string]any{"spec": exampleSpec(), "generation": 1}
 }
 
+func examplePatch() any {
+	return map[string]any{"spec": map[string]any{"nodes": map[string]any{"replicas": 5}}, "labels": map[string]any{"team": nil}}
+}
+
 func exampleCluster() v1.Cluster {
 	in := exampleCreate()
 	return v1.Cluster{

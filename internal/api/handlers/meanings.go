@@ -43,6 +43,18 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"spec":                "Replaces the stored spec",
 		"generation":          "The generation that this change was made from: refused with GENERATION_CONFLICT when the spec has moved on",
 	},
+	"PatchCluster": {
+		"":                    "Changes to a cluster: what is absent keeps its value, and null removes (RFC 7396)",
+		"id":                  "The cluster's own, if any",
+		"name":                "The cluster's own, if any",
+		"target_project_id":   "The cluster's own, if any",
+		"description":         "Free text for people, at most 4096 characters",
+		"paused":              "Stops the periodic and reactive reconcile events; null is false",
+		"deletion_protection": "Makes DELETE answer 409; null is false",
+		"labels":              "Changes to the labels: a text sets one, null removes it",
+		"spec":                "Changes to the spec, merged into the stored one object by object; lists are replaced as a whole",
+		"generation":          "The generation that this change was made from: refused with GENERATION_CONFLICT when the spec has moved on",
+	},
 	"ClusterList": {
 		"":                     "One page of clusters, newest first",
 		"clusters":             "The clusters of the page",

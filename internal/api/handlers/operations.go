@@ -72,6 +72,20 @@ func (h *Handlers) registerChanges(api huma.API) {
 		tagged: true,
 	}.operation(), h.Update)
 	huma.Register(api, spec{
+		id: "patchCluster", method: http.MethodPatch, path: clusterPath, tag: tagClusters,
+		summary: "Change parts of a cluster",
+		description: "A JSON Merge Patch (RFC 7396) on spec, labels, description, paused and deletion_protection: " +
+			"what it does not name keeps its value, and null removes. The result is judged like that of a PUT.",
+		params:  []*huma.Param{ifMatchParam()},
+		success: success{http.StatusOK, "The cluster after the change", exampleCluster()},
+		errors: []v1.Code{
+			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound,
+			v1.CodeGenerationConflict, v1.CodeClusterDeleting, v1.CodePreconditionFailed, v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
+		},
+		only:   writers,
+		tagged: true,
+	}.operation(), h.Patch)
+	huma.Register(api, spec{
 		id: "deleteCluster", method: http.MethodDelete, path: clusterPath, tag: tagClusters,
 		summary: "Delete a cluster",
 		description: "Deletes a cluster, frees its name, and tells every controller with a cluster.deleted event. " +

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,8 +17,11 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// mediaJSON is the only media type of requests.
-const mediaJSON = "application/json"
+// The media types of requests: of all of them, and also of a PATCH (RFC 7396, section 4).
+const (
+	mediaJSON       = "application/json"
+	mediaMergePatch = "application/merge-patch+json"
+)
 
 // Resource is the part of a request that names a cluster.
 type Resource struct {
@@ -46,33 +50,47 @@ func (*Plain) Resolve(ctx huma.Context) []error {
 // Payload is the body of a request, read whole and not yet decoded.
 type Payload struct{ text []byte }
 
-// Resolve implements huma's Resolver. It reads the body itself rather than have huma do
-// it, which would replace the server's read timeout by one of its own.
-func (b *Payload) Resolve(ctx huma.Context) []error {
-	if err := checkMedia(ctx); err != nil {
-		return []error{err}
+// Resolve implements huma's Resolver.
+func (b *Payload) Resolve(ctx huma.Context) (errs []error) {
+	b.text, errs = readBody(ctx, mediaJSON)
+	return errs
+}
+
+// MergePatch is the body of a PATCH, as a Payload is that of the others.
+type MergePatch struct{ text []byte }
+
+// Resolve implements huma's Resolver.
+func (b *MergePatch) Resolve(ctx huma.Context) (errs []error) {
+	b.text, errs = readBody(ctx, mediaMergePatch, mediaJSON)
+	return errs
+}
+
+// readBody reads a body itself rather than have huma do it, which would replace the server's
+// read timeout by one of its own.
+func readBody(ctx huma.Context, media ...string) ([]byte, []error) {
+	if err := checkMedia(ctx, media...); err != nil {
+		return nil, []error{err}
 	}
 	var buffer bytes.Buffer
 	_, err := buffer.ReadFrom(ctx.BodyReader())
-	b.text = buffer.Bytes()
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return []error{models.Errorf(v1.CodeBodyTooLarge, "the body is larger than %d bytes", tooLarge.Limit)}
+		return nil, []error{models.Errorf(v1.CodeBodyTooLarge, "the body is larger than %d bytes", tooLarge.Limit)}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return []error{models.Errorf(v1.CodeInvalidJSON, "the body did not arrive whole")}
+		return nil, []error{models.Errorf(v1.CodeInvalidJSON, "the body did not arrive whole")}
 	}
-	return nil
+	return buffer.Bytes(), nil
 }
 
 // checkMedia takes a body that names no media type for JSON (RFC 9110, section 8.3).
-func checkMedia(ctx huma.Context) error {
+func checkMedia(ctx huma.Context, wanted ...string) error {
 	given := ctx.Header("Content-Type")
 	media := given
 	if given != mediaJSON && given != "" {
 		media, _, _ = mime.ParseMediaType(given)
 	}
-	if media != mediaJSON && given != "" {
-		return unsupported("Content-Type", given, mediaJSON)
+	if given != "" && !slices.Contains(wanted, media) {
+		return unsupported("Content-Type", given, wanted...)
 	}
 	if coding := ctx.Header("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return unsupported("Content-Encoding", coding, "identity")
@@ -80,9 +98,9 @@ func checkMedia(ctx huma.Context) error {
 	return nil
 }
 
-func unsupported(header, given, wanted string) error {
+func unsupported(header, given string, wanted ...string) error {
 	return models.Invalid(v1.CodeUnsupportedMediaType, models.Fault{
-		Field: header, Reason: "must be " + wanted, Value: given, Allowed: []string{wanted},
+		Field: header, Reason: "must be " + strings.Join(wanted, " or "), Value: given, Allowed: wanted,
 	})
 }
 

@@ -33,6 +33,7 @@ func Describe(d *huma.OpenAPI) {
 	cluster := d.Paths[clusterPath]
 	d.Paths[clustersPath].Post.RequestBody = body[v1.CreateCluster](r, exampleCreate())
 	cluster.Put.RequestBody = body[v1.UpdateCluster](r, exampleUpdate())
+	cluster.Patch.RequestBody = patchBody[v1.PatchCluster](r, examplePatch())
 	d.Paths[clusterPath+"/status"].Put.RequestBody = body[v1.StatusReport](r, exampleReport())
 	schema[v1.ErrorBody](r)
 	schema[v1.Problem](r)
@@ -46,12 +47,20 @@ func Describe(d *huma.OpenAPI) {
 	}
 	closed(r, "CreateCluster", "id", "generation")
 	closed(r, "UpdateCluster")
+	closed(r, "PatchCluster")
 }
 
 func schema[T any](r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }
 
 func body[T any](r huma.Registry, example any) *huma.RequestBody {
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mediaJSON: {Schema: schema[T](r), Example: example}}}
+}
+
+// patchBody takes a merge patch under its own media type as well.
+func patchBody[T any](r huma.Registry, example any) *huma.RequestBody {
+	b := body[T](r, example)
+	b.Content[mediaMergePatch] = b.Content[mediaJSON]
+	return b
 }
 
 // open lets a schema have more fields than it names, since answers grow, and takes out
@@ -90,7 +99,7 @@ func complete(op *huma.Operation) {
 
 // identify describes the parameter that names a cluster.
 func identify(item *huma.PathItem) {
-	for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete} {
+	for _, op := range []*huma.Operation{item.Get, item.Put, item.Patch, item.Post, item.Delete} {
 		if op == nil {
 			continue
 		}

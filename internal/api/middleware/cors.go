@@ -44,7 +44,7 @@ func (c corsRules) handle(g *gin.Context) {
 		return
 	}
 	if allowed {
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
 		h.Set("Access-Control-Allow-Headers",
 			"Accept, Authorization, Content-Type, If-Match, Traceparent, Tracestate, X-Request-ID, X-User-Email")
 		h.Set("Access-Control-Max-Age", preflightAge)

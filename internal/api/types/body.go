@@ -56,6 +56,27 @@ func DecodeUpdate(text []byte) (v1.UpdateCluster, []v1.FieldError, error) {
 	return in, d.rest(), nil
 }
 
+// DecodePatch reads the body of PATCH /clusters/{id}, as DecodeCreate does. A null is kept
+// for what it means: remove.
+func DecodePatch(text []byte) (v1.PatchCluster, []v1.FieldError, error) {
+	d, err := newDecoder(text)
+	if err != nil {
+		return v1.PatchCluster{}, nil, err
+	}
+	var in v1.PatchCluster
+	optional(d, "id", &in.ID, d.text)
+	optional(d, "name", &in.Name, d.text)
+	optional(d, "target_project_id", &in.TargetProjectID, d.text)
+	removable(d, "description", &in.Description, d.text)
+	removable(d, "paused", &in.Paused, d.flag)
+	removable(d, "deletion_protection", &in.DeletionProtection, d.flag)
+	optional(d, "generation", &in.Generation, d.number)
+	d.labelChanges("labels", &in.Labels)
+	d.object("spec", &in.Spec)
+	d.ignore(outputOnly...)
+	return in, d.rest(), nil
+}
+
 // outputOnly are the fields of a cluster that a client may send back unchanged, or
 // changed, without effect (AIP-203).
 var outputOnly = []string{ //nolint:gochecknoglobals // a constant list
@@ -132,6 +153,29 @@ func optional[T any](d *decoder, name string, to **T, decode func(string, *T)) {
 		decode(name, *to)
 	}
 	delete(d.fields, name)
+}
+
+// removable decodes a field of a merge patch: a null gives the zero value.
+func removable[T any](d *decoder, name string, to **T, decode func(string, *T)) {
+	if _, present := d.fields[name]; present {
+		*to = new(T)
+		decode(name, *to)
+	}
+}
+
+// labelChanges keeps the labels of a merge patch as they are, each a text or null.
+func (d *decoder) labelChanges(name string, to *v1.Object) {
+	d.object(name, to)
+	var values map[string]json.RawMessage
+	if json.Unmarshal([]byte(to.String()), &values) != nil {
+		return
+	}
+	for _, key := range sorted(values) {
+		var value *string
+		if json.Unmarshal(values[key], &value) != nil {
+			d.fault(name+"."+key, "must be a string, or null", values[key])
+		}
+	}
 }
 
 // object keeps a null apart from an absent object, for the rules to judge.
