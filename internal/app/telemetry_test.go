@@ -223,6 +223,8 @@ func TestScrape(t *testing.T) {
 	w.get(c.ID)
 	w.send(http.MethodGet, "/nowhere/"+c.ID, "", as(user)...).expect(t, http.StatusNotFound, "")
 	await(t, "a wake-up", func() bool { return w.eventsBecause(v1.ReasonAttention) > 0 })
+	// A pass that stores another status of the row at the same moment makes the reading leave it to the next one.
+	await(t, "the status to be stored", func() bool { return w.metric("cls_dirty_rows") == 0 })
 
 	text := w.scrape()
 	for what, series := range map[string]string{
