@@ -247,6 +247,7 @@ func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 	}
 	b.do(call{method: "PUT", path: clusters + "/" + ids[0] + "/status", as: controller, body: reportWithError}).is(http.StatusOK)
 	protected := b.create(ada, `{"name":"protected","deletion_protection":true}`).ID
+	const drop = clusters + "/{id}/status/{controller_name}"
 	const list, one, status, wake = clusters, clusters + "/{id}", clusters + "/{id}/status", clusters + "/{id}/reconcile"
 	at := func(path, id string) string { return strings.Replace(path, "{id}", id, 1) }
 	stale := http.Header{"If-Match": {`"99"`}}
@@ -310,6 +311,11 @@ func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 		{status, call{method: "PUT", path: at(status, nowhere), as: controller, body: reportBody}, 404},
 		{status, call{method: "PUT", path: at(status, ids[0]), as: controller, body: big}, 413},
 		{status, call{method: "PUT", path: at(status, ids[0]), as: controller, body: `{}`, header: form}, 415},
+		{drop, call{method: "DELETE", path: at(status, ids[0]) + "/dns", as: admin}, 204},
+		{drop, call{method: "DELETE", path: at(status, "x") + "/dns", as: admin}, 400},
+		{drop, call{method: "DELETE", path: at(status, ids[0]) + "/dns"}, 401},
+		{drop, call{method: "DELETE", path: at(status, ids[0]) + "/dns", as: ada}, 403},
+		{drop, call{method: "DELETE", path: at(status, ids[0]) + "/dns", as: admin}, 404},
 		{wake, call{method: "POST", path: at(wake, ids[0]), as: ada}, 202},
 		{wake, call{method: "POST", path: at(wake, "x"), as: ada}, 400},
 		{wake, call{method: "POST", path: at(wake, ids[0])}, 401},
@@ -322,7 +328,13 @@ func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 	} {
 		code, method := strconv.Itoa(probe.status), strings.ToLower(probe.call.method)
 		r := b.do(probe.call).is(probe.status)
-		c.check(t, probe.path, method, code, "application/json", r.body)
+		if probe.status == http.StatusNoContent {
+			if said := c.Paths[probe.path][method].Responses[code].Content; r.body != "" || said != nil {
+				t.Errorf("%s %s: 204 with %q, said to be %v", method, probe.path, r.body, said)
+			}
+		} else {
+			c.check(t, probe.path, method, code, "application/json", r.body)
+		}
 		if probe.status < 300 && probe.call.body != "" {
 			c.check(t, probe.path, method, "", "application/json", probe.call.body)
 		}

@@ -35,6 +35,7 @@ func TestPermissions(t *testing.T) {
 		{"change", call{method: "PUT", path: "/%s", body: `{"spec":{"a":1}}`}, map[caller]int{user: 200, stranger: 404, control: 403, root: 200}},
 		{"delete", call{method: "DELETE", path: "/%s"}, map[caller]int{user: 202, stranger: 404, control: 403, root: 202}},
 		{"wake", call{method: "POST", path: "/%s/reconcile"}, map[caller]int{user: 202, stranger: 404, control: 202, root: 202}},
+		{"drop a report", call{method: "DELETE", path: "/%s/status/dns"}, map[caller]int{user: 403, stranger: 403, control: 404, root: 404}},
 		{"report", call{method: "PUT", path: "/%s/status", body: reportBody}, map[caller]int{user: 403, stranger: 403, control: 200, root: 403}},
 	} {
 		for who, status := range test.status {
@@ -96,6 +97,7 @@ func TestPermissions_ComeBeforeEverythingElse(t *testing.T) {
 			b.do(call{method: "PUT", path: clusters + "/" + id, as: controller, body: body}).fails(v1.CodeForbidden)
 		}
 		b.do(call{method: "DELETE", path: clusters + "/" + id + "?force=perhaps", as: controller}).fails(v1.CodeForbidden)
+		b.do(call{method: "DELETE", path: clusters + "/" + id + "/status/dns?x=y", as: ada}).fails(v1.CodeForbidden)
 	}
 	b.do(call{method: "POST", path: clusters, as: controller, body: `{`}).fails(v1.CodeForbidden)
 	b.do(call{method: "POST", path: clusters, body: `{`}).fails(v1.CodeAuthRequired)

@@ -154,6 +154,11 @@ func TestRefusals_ChangeNothing(t *testing.T) { //nolint:tparallel // a subtest 
 		{"a report of nobody", call{method: "PUT", path: path + "/status", as: controller, body: `{}`}, v1.CodeInvalidField, "controller_name"},
 		{"a condition that is neither", call{method: "PUT", path: path + "/status", as: controller, body: `{"controller_name":"dns","conditions":[{"type":"Available","status":"true"}]}`}, v1.CodeInvalidField, "conditions[0].status"},
 		{"a generation that does not exist yet", call{method: "PUT", path: path + "/status", as: controller, body: `{"controller_name":"dns","observed_generation":2}`}, v1.CodeInvalidField, "observed_generation"},
+		{"a report that nobody made", call{method: "DELETE", path: path + "/status/dns", as: controller}, v1.CodeNotFound, "controller_name"},
+		{"a report on nothing", call{method: "DELETE", path: unknown + "/status/dns", as: controller}, v1.CodeNotFound, ""},
+		{"a report on no id", call{method: "DELETE", path: clusters + "/1/status/dns", as: controller}, v1.CodeInvalidID, "id"},
+		{"another controller's report", call{method: "DELETE", path: path + "/status/infra", as: dnsOnly}, v1.CodeForbidden, "controller_name"},
+		{"a parameter on a dropped report", call{method: "DELETE", path: path + "/status/dns?force=true", as: controller}, v1.CodeInvalidQuery, "force"},
 		{"another controller's slot", call{method: "PUT", path: path + "/status", as: dnsOnly, body: `{"controller_name":"infra"}`}, v1.CodeForbidden, "controller_name"},
 	} {
 		t.Run(test.why, func(t *testing.T) {
@@ -254,7 +259,7 @@ func TestRefusals_NotAllowedNamesWhatIs(t *testing.T) {
 	b := newBackend(t)
 	for path, want := range map[string]string{
 		clusters: "GET, HEAD, POST", clusters + "/x": "DELETE, GET, HEAD, PATCH, PUT",
-		clusters + "/x/reconcile": "POST", clusters + "/x/status": "GET, HEAD, PUT", "/health": "GET, HEAD",
+		clusters + "/x/status/dns": "DELETE", clusters + "/x/reconcile": "POST", clusters + "/x/status": "GET, HEAD, PUT", "/health": "GET, HEAD",
 	} {
 		r := b.do(call{method: http.MethodTrace, path: path})
 		r.fails(v1.CodeMethodNotAllowed)

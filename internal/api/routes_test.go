@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func TestRoutes_AreTheDocument(t *testing.T) {
 	itself := []string{"GET " + pathYAML, "GET " + pathJSON, "GET " + pathDocs, "GET " + pathDocs + "/{asset}"}
 	var routes []string
 	for _, route := range s.engine.Routes() {
-		path := strings.ReplaceAll(strings.ReplaceAll(route.Path, ":id", "{id}"), ":asset", "{asset}")
+		path := regexp.MustCompile(`:(\w+)`).ReplaceAllString(route.Path, "{$1}")
 		if name := route.Method + " " + path; !slices.Contains(itself, name) {
 			routes = append(routes, name)
 		}

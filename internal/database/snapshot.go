@@ -22,6 +22,8 @@ type Snapshot struct {
 	// Now is the database's time; Reports are complete if Stale.
 	Now     time.Time
 	Reports []models.Report
+	// DroppedAt is when a report was last dropped; nil for never.
+	DroppedAt *time.Time
 }
 
 // clusterColumns are the columns of a models.Cluster, in the order that scanCluster reads.
@@ -32,7 +34,7 @@ const clusterColumns = `
 
 // snapshotColumns are those of a Snapshot.
 const snapshotColumns = clusterColumns + `,
-	c.status_dirty OR coalesce(c.recheck_at <= now(), false), NOT c.status_dirty, now(),
+	c.status_dirty OR coalesce(c.recheck_at <= now(), false), NOT c.status_dirty, now(), c.report_dropped_at,
 	CASE WHEN c.status_dirty OR c.recheck_at <= now() THEN (` + reportFacts + `) END`
 
 // reportFacts is what a status is calculated from, of all reports on a cluster, in one
@@ -91,7 +93,7 @@ func scanCluster(row pgx.CollectableRow) (*models.Cluster, error) {
 func scanSnapshot(row pgx.CollectableRow) (*Snapshot, error) {
 	s := &Snapshot{Cluster: &models.Cluster{}}
 	var reports []byte
-	fields := append(clusterFields(s.Cluster), &s.Stale, &s.ByTime, &s.Now, &reports)
+	fields := append(clusterFields(s.Cluster), &s.Stale, &s.ByTime, &s.Now, &s.DroppedAt, &reports)
 	if err := row.Scan(fields...); err != nil {
 		return nil, err
 	}

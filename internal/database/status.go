@@ -84,6 +84,32 @@ func (o reportOutcome) result(id, controller string) (v1.ReportResult, error) {
 	return res, nil
 }
 
+const dropReport = `
+	WITH cluster AS (
+		SELECT id FROM clusters WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE
+	), dropped AS (
+		DELETE FROM controller_status WHERE cluster_id = (SELECT id FROM cluster) AND controller_name = $2 RETURNING true
+	)
+	SELECT EXISTS (SELECT FROM cluster), EXISTS (SELECT FROM dropped)`
+
+// DropReport forgets what a controller has reported on a living cluster, so that it is no
+// longer expected there; NOT_FOUND when there is no such cluster, or no report.
+func (db *DB) DropReport(ctx context.Context, id, controller string) error {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	type outcome struct{ Cluster, Dropped bool }
+	o, err := one(ctx, db.pool, pgx.RowToStructByPos[outcome], dropReport, id, controller)
+	switch {
+	case err != nil:
+		return translate("drop report", err)
+	case !o.Cluster:
+		return models.NotFound(id)
+	case !o.Dropped:
+		return models.NoReport(controller)
+	}
+	return nil
+}
+
 // ControllerStatuses returns the stored reports on a cluster, in the order of the controllers' names.
 func (db *DB) ControllerStatuses(ctx context.Context, id string) ([]v1.ControllerStatus, error) {
 	ctx, cancel := db.bounded(ctx)

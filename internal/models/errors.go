@@ -73,6 +73,11 @@ func Invalid(code v1.Code, faults ...Fault) error {
 // the same whether the cluster was never there, is deleted or belongs to somebody else.
 func NotFound(id string) *Error { return Errorf(v1.CodeNotFound, "cluster %s not found", id) }
 
+// NoReport returns the error for a controller that has not reported on a cluster.
+func NoReport(controller string) error {
+	return Invalid(v1.CodeNotFound, Fault{Field: "controller_name", Reason: "has not reported on this cluster", Value: controller})
+}
+
 // CodeOf returns the code of an error: INTERNAL for one that is not an [Error].
 func CodeOf(err error) v1.Code {
 	if e, ok := errors.AsType[*Error](err); ok {

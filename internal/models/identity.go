@@ -76,6 +76,17 @@ func (a Actor) MayReport(controller string) error {
 	return nil
 }
 
+// MayDropReport checks that the actor may drop the named controller's report.
+func (a Actor) MayDropReport(controller string) error {
+	switch {
+	case a.Admin:
+		return nil
+	case !a.Controller:
+		return Errorf(v1.CodeForbidden, "only controllers and administrators may drop a report")
+	}
+	return a.MayReport(controller)
+}
+
 // MayFilterByCreator checks that the actor may ask for somebody's clusters by name.
 func (a Actor) MayFilterByCreator(email string) error {
 	if a.SeesAll() || strings.EqualFold(email, a.Email) {

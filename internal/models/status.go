@@ -56,9 +56,10 @@ type Report struct {
 }
 
 // ExpectedFrom returns the controllers expected on a resource, judged by its reports
-// alone: everybody who has reported on it, and nobody else.
-func ExpectedFrom(reports []Report) Expected {
-	var e Expected
+// alone: everybody who has reported on it, and nobody else. dropped is when a report was
+// last dropped; zero for never.
+func ExpectedFrom(reports []Report, dropped time.Time) Expected {
+	e := Expected{ChangedAt: dropped}
 	for _, r := range reports {
 		e.Names = append(e.Names, r.ControllerName)
 		e.ChangedAt = later(e.ChangedAt, r.FirstAt)

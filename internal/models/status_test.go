@@ -368,22 +368,22 @@ func TestExpectedFrom(t *testing.T) {
 	t.Parallel()
 	late := up("dns")
 	late.FirstAt, late.CountedAt = minute(3), minute(8)
-	got := ExpectedFrom([]Report{up("net"), late})
+	got := ExpectedFrom([]Report{up("net"), late}, time.Time{})
 	want := Expected{Names: []string{"dns", "net"}, ChangedAt: minute(3)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("whoever has reported, since the last of them joined: -want +got:\n%s", diff)
 	}
-	if got := ExpectedFrom(nil); got.Names != nil || !got.ChangedAt.IsZero() {
+	if got := ExpectedFrom(nil, time.Time{}); got.Names != nil || !got.ChangedAt.IsZero() {
 		t.Errorf("nobody reported: %+v", got)
 	}
 	// Without registrations the first reporter alone makes generation 1 ready; then everybody is waited for.
 	f := factsOf(up("dns"))
-	f.Expected = ExpectedFrom(f.Reports)
+	f.Expected = ExpectedFrom(f.Reports, time.Time{})
 	if got := Aggregate(f).Status.Phase; got != v1.PhaseReady {
 		t.Errorf("the only reporter is available: %s, want Ready", got)
 	}
 	f.Reports = append(f.Reports, saying("net", 2))
-	f.Expected = ExpectedFrom(f.Reports)
+	f.Expected = ExpectedFrom(f.Reports, time.Time{})
 	if got := Aggregate(f).Status; got.Phase != v1.PhaseProgressing || got.Message != "1 of 2 controllers ready; waiting for net" {
 		t.Errorf("a second one joined: %s, %s", got.Phase, got.Message)
 	}

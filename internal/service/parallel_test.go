@@ -204,6 +204,12 @@ func TestNothingDeadlocks(t *testing.T) {
 			_, err := w.Report(ctx, robot, ids[i%n], condition("dns", v1.ConditionTrue, strconv.Itoa(i), "", ""))
 			return err
 		},
+		func(i int) error {
+			if err := w.DropReport(ctx, robot, ids[i%n], "dns"); models.CodeOf(err) != v1.CodeNotFound {
+				return err
+			}
+			return nil
+		},
 		func(int) error { _, err := w.Refresh(ctx, n); return err },
 		func(i int) error { _, err := w.WakeDue(ctx, ahead(i), n); return err },
 		func(i int) error { _, err := w.WakeDue(ctx, ahead(i), n); return err },

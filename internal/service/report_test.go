@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -369,4 +370,45 @@ func TestTrap16_WhatControllersReallySend(t *testing.T) {
 			t.Errorf("%s: read back: %v", text, err)
 		}
 	}
+}
+
+// TestADroppedReport: who is dropped is waited for no longer, as of the moment of the drop, and
+// is one of all again with the next report. A status that is read meanwhile is never older.
+func TestADroppedReport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.create(t, "one")
+	w.report(t, c.ID, available("dns", v1.ConditionTrue))
+	w.report(t, c.ID, available("net", v1.ConditionFalse))
+	waiting, before := w.get(t, c.ID)
+	if before.Phase == v1.PhaseReady {
+		t.Fatalf("ready before everybody is: %+v", before)
+	}
+
+	must(t, w.DropReport(t.Context(), admin, c.ID, "net"))
+	dropped := value[time.Time](t, w, `SELECT report_dropped_at FROM clusters WHERE id = $1`, c.ID)
+	ready, after := w.get(t, c.ID)
+	if after.Phase != v1.PhaseReady || !strings.Contains(after.Message, "1 of 1") || ready.ResourceVersion <= waiting.ResourceVersion {
+		t.Errorf("after the drop: %+v, version %d after %d", after, ready.ResourceVersion, waiting.ResourceVersion)
+	}
+	for _, condition := range after.Conditions {
+		if condition.Type == v1.ConditionReady && !condition.LastTransitionTime.Equal(dropped) {
+			t.Errorf("ready since %v, and net was dropped at %v", condition.LastTransitionTime, dropped)
+		}
+	}
+	wantCode(t, w.DropReport(t.Context(), admin, c.ID, "net"), v1.CodeNotFound)
+	wantCode(t, w.DropReport(t.Context(), alice, c.ID, "dns"), v1.CodeForbidden)
+
+	w.report(t, c.ID, available("net", v1.ConditionFalse))
+	if _, again := w.get(t, c.ID); again.Phase == v1.PhaseReady {
+		t.Errorf("net reports again, and is not waited for: %+v", again)
+	}
+	must(t, w.DropReport(t.Context(), robot, c.ID, "net"))
+	must(t, w.DropReport(t.Context(), robot, c.ID, "dns"))
+	if _, nobody := w.get(t, c.ID); nobody.Phase != v1.PhasePending {
+		t.Errorf("nobody has reported: %+v", nobody)
+	}
+	_, err := w.Delete(t.Context(), alice, c.ID, "")
+	must(t, err)
+	wantCode(t, w.DropReport(t.Context(), admin, c.ID, "dns"), v1.CodeNotFound)
 }

@@ -24,6 +24,15 @@ func (s *Clusters) Report(ctx context.Context, by models.Actor, id string, r v1.
 	return s.db.StoreReport(ctx, id, models.NormalizeReport(r), s.settings.Cadence.Debounce)
 }
 
+// DropReport forgets what a controller has reported on a cluster: it is no longer waited for
+// there, until it reports again.
+func (s *Clusters) DropReport(ctx context.Context, by models.Actor, id, controller string) error {
+	if err := by.MayDropReport(controller); err != nil {
+		return err
+	}
+	return s.db.DropReport(ctx, id, controller)
+}
+
 // Status returns a cluster that the actor may see, with the reports that its status is made of.
 func (s *Clusters) Status(ctx context.Context, by models.Actor, id string) (*models.Cluster, []v1.ControllerStatus, error) {
 	cluster, err := s.Get(ctx, by, id)
@@ -79,8 +88,12 @@ func (s *Clusters) answer(ctx context.Context, snaps ...*database.Snapshot) {
 // calculate gives a snapshot its status, and returns it as it is to be stored.
 func (s *Clusters) calculate(snap *database.Snapshot) database.NewStatus {
 	c := snap.Cluster
+	var dropped time.Time
+	if snap.DroppedAt != nil {
+		dropped = *snap.DroppedAt
+	}
 	out := models.Aggregate(models.Facts{
-		Object: c.Object(), Reports: snap.Reports, Expected: models.ExpectedFrom(snap.Reports),
+		Object: c.Object(), Reports: snap.Reports, Expected: models.ExpectedFrom(snap.Reports, dropped),
 		Previous: previous(c.Status), Now: snap.Now, ProgressDeadline: s.settings.ProgressDeadline,
 	})
 	text, err := json.Marshal(out.Status)

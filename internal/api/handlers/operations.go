@@ -126,6 +126,15 @@ func (h *Handlers) registerStatus(api huma.API) {
 		},
 		only: h.only(api, reporters),
 	}.operation(), h.Report)
+	huma.Register(api, spec{
+		id: "dropClusterStatus", method: http.MethodDelete, path: clusterPath + "/status/{controller_name}", tag: tagStatus,
+		summary: "Drop a controller's report",
+		description: "For controllers and administrators: forgets what a controller has reported on the cluster. " +
+			"It is waited for no longer, until it reports again.",
+		success: success{http.StatusNoContent, "The report is gone", nil},
+		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound},
+		only:    h.only(api, droppers),
+	}.operation(), h.Drop)
 }
 
 func (h *Handlers) registerProbes(api huma.API) {
@@ -169,3 +178,6 @@ func (h *Handlers) only(api huma.API, may func(models.Actor) error) huma.Middlew
 
 // reporters are the controllers, under whatever name: which slot a report is for is known later.
 func reporters(by models.Actor) error { return by.MayReport(by.ControllerName) }
+
+// droppers are those who may drop a report, whose it is being known later.
+func droppers(by models.Actor) error { return by.MayDropReport(by.ControllerName) }

@@ -104,7 +104,10 @@ func identify(item *huma.PathItem) {
 			continue
 		}
 		for _, p := range op.Parameters {
-			if p.In == "path" {
+			switch {
+			case p.Name == "controller_name":
+				p.Description, p.Example = "The name under which the controller reports", "dns"
+			case p.In == "path":
 				p.Description, p.Schema, p.Example = "The id of the cluster", &huma.Schema{Type: huma.TypeString, Format: "uuid"}, exampleID
 			}
 		}

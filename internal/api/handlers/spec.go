@@ -89,7 +89,9 @@ func (s success) response(tagged bool) *huma.Response {
 	r := &huma.Response{
 		Description: s.description,
 		Headers:     map[string]*huma.Param{"X-Request-ID": requestIDHeader()},
-		Content:     map[string]*huma.MediaType{mediaJSON: {Example: s.example}},
+	}
+	if s.status != http.StatusNoContent {
+		r.Content = map[string]*huma.MediaType{mediaJSON: {Example: s.example}}
 	}
 	if tagged {
 		r.Headers["ETag"] = header("The resource version of the cluster, in quotes")

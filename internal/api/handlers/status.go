@@ -36,6 +36,22 @@ type ReportInput struct {
 	Payload
 }
 
+// DropInput is DELETE /clusters/{id}/status/{controller_name}.
+type DropInput struct {
+	Resource
+	Plain
+	ControllerName string `path:"controller_name"`
+}
+
+// Drop forgets what a controller has reported on a cluster.
+func (h *Handlers) Drop(ctx context.Context, in *DropInput) (*struct{}, error) {
+	id, err := in.clusterID()
+	if err != nil {
+		return nil, err
+	}
+	return nil, h.Clusters.DropReport(ctx, h.ActorOf(ctx), id, in.ControllerName)
+}
+
 // ReportOutput says what became of a report.
 type ReportOutput struct{ Body v1.ReportResult }
 
