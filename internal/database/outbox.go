@@ -109,11 +109,16 @@ func scanEvent(row pgx.CollectableRow) (models.QueuedEvent, error) {
 
 // markPublished lets the changes of a resource go on that a failure of the event before them
 // had put off. Events that never failed, nearly all, put nothing off and are not asked.
+//
+// Rows are locked in the order of their resources, as wake-ups are when they take each other over.
 const markPublished = `
-	WITH done AS (
+	WITH held AS (
+		SELECT o.seq FROM outbox o WHERE o.seq = ANY ($1) AND o.id = ANY ($2) AND o.published_at IS NULL
+		ORDER BY o.resource_id, o.seq FOR UPDATE
+	), done AS (
 		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL
 		FROM ` + laxCommit + `
-		WHERE o.seq = ANY ($1) AND o.id = ANY ($2) AND o.published_at IS NULL
+		WHERE o.seq = ANY (ARRAY(SELECT seq FROM held))
 		RETURNING o.resource_id, o.wake, o.available_at
 	)
 	UPDATE outbox o SET available_at = '-infinity'
@@ -136,14 +141,17 @@ func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) er
 // releaseEvents puts off what waits behind a failed event until the last of the batch is tried
 // again: sooner than that it cannot be claimed, unless its own is published, which lets it go on.
 const releaseEvents = `
-	WITH released AS (
+	WITH held AS (
+		SELECT o.seq FROM outbox o WHERE o.seq = ANY ($2::bigint[]) AND o.claim = $1 AND o.published_at IS NULL
+		ORDER BY o.resource_id, o.seq FOR UPDATE
+	), released AS (
 		UPDATE outbox o
 		SET claim = NULL, leased_until = '-infinity', last_error = ($3::text[])[array_position($2, o.seq)],
 		    available_at = now() + ($4::interval[])[array_position($2, o.seq)],
 		    attempts = o.attempts + ($5::boolean[])[array_position($2, o.seq)]::int,
 		    set_aside_at = CASE WHEN o.attempts + ($5::boolean[])[array_position($2, o.seq)]::int >= $6 THEN clock_timestamp() END
 		FROM ` + laxCommit + `
-		WHERE o.seq = ANY ($2::bigint[]) AND o.claim = $1 AND o.published_at IS NULL
+		WHERE o.seq = ANY (ARRAY(SELECT seq FROM held))
 		RETURNING o.resource_id, o.wake, o.available_at, o.set_aside_at
 	), successors AS (
 		UPDATE outbox o

@@ -223,7 +223,7 @@ func TestNothingDeadlocks(t *testing.T) {
 		},
 	}
 	for _, err := range together(len(work), func(worker int) error {
-		for i := range 100 {
+		for i := range 400 {
 			if err := work[worker](i); err != nil {
 				return err
 			}
