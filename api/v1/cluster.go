@@ -99,19 +99,23 @@ type ClusterList struct {
 	Offset            int  `json:"offset"`
 }
 
-// Deletion is the answer to DELETE /clusters/{id}.
+// Deletion is the answer to DELETE /clusters/{id} and /nodepools/{id}.
 type Deletion struct {
-	ClusterID  string `json:"cluster_id"`
+	ClusterID string `json:"cluster_id"`
+	// NodePoolID is the node pool that is deleted; absent when it is the cluster.
+	NodePoolID string `json:"nodepool_id,omitempty"`
 	Message    string `json:"message"`
 	Generation int64  `json:"generation"`
 	// DeletionTimestamp is the time at which the deletion was asked for.
 	DeletionTimestamp time.Time `json:"deletion_timestamp"`
 }
 
-// Reconciliation is the answer to POST /clusters/{id}/reconcile.
+// Reconciliation is the answer to POST /clusters/{id}/reconcile and /nodepools/{id}/reconcile.
 type Reconciliation struct {
 	ClusterID string `json:"cluster_id"`
-	Message   string `json:"message"`
-	// EventID is the id of the cluster.reconcile event that will be published.
+	// NodePoolID is the node pool that is woken; absent when it is the cluster.
+	NodePoolID string `json:"nodepool_id,omitempty"`
+	Message    string `json:"message"`
+	// EventID is the id of the reconcile event that will be published.
 	EventID string `json:"event_id"`
 }

@@ -24,6 +24,7 @@ const (
 	CodeBodyTooLarge         Code = "BODY_TOO_LARGE"
 	CodeUnsupportedMediaType Code = "UNSUPPORTED_MEDIA_TYPE"
 	CodeClusterNameExists    Code = "CLUSTER_NAME_EXISTS"
+	CodeNodePoolNameExists   Code = "NODEPOOL_NAME_EXISTS"
 	CodeGenerationConflict   Code = "GENERATION_CONFLICT"
 	CodeClusterDeleting      Code = "CLUSTER_DELETING"
 	CodeDeletionProtected    Code = "DELETION_PROTECTED"
@@ -48,6 +49,7 @@ var statuses = map[Code]int{ //nolint:gochecknoglobals // a constant table
 	CodeBodyTooLarge:         http.StatusRequestEntityTooLarge,
 	CodeUnsupportedMediaType: http.StatusUnsupportedMediaType,
 	CodeClusterNameExists:    http.StatusConflict,
+	CodeNodePoolNameExists:   http.StatusConflict,
 	CodeGenerationConflict:   http.StatusConflict,
 	CodeClusterDeleting:      http.StatusConflict,
 	CodeDeletionProtected:    http.StatusConflict,

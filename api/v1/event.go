@@ -5,12 +5,17 @@ import "time"
 // Source is the source of every event of the service.
 const Source = "cls-backend"
 
-// The types of events on the cluster topic.
+// The types of events, on the topic of clusters and on that of node pools.
 const (
 	ClusterCreated   = "cluster.created"
 	ClusterUpdated   = "cluster.updated"
 	ClusterDeleted   = "cluster.deleted"
 	ClusterReconcile = "cluster.reconcile"
+
+	NodePoolCreated   = "nodepool.created"
+	NodePoolUpdated   = "nodepool.updated"
+	NodePoolDeleted   = "nodepool.deleted"
+	NodePoolReconcile = "nodepool.reconcile"
 )
 
 // The reasons of events: why one was sent.

@@ -56,7 +56,9 @@ type ReportError struct {
 
 // ControllerStatus is a stored report, in answers.
 type ControllerStatus struct {
-	ClusterID          string              `json:"cluster_id"`
+	ClusterID string `json:"cluster_id"`
+	// NodePoolID is the node pool that was reported on; absent when it is the cluster.
+	NodePoolID         string              `json:"nodepool_id,omitempty"`
 	ControllerName     string              `json:"controller_name"`
 	ObservedGeneration int64               `json:"observed_generation"`
 	Conditions         []ReportedCondition `json:"conditions"`
@@ -69,8 +71,10 @@ type ControllerStatus struct {
 
 // ReportResult is the answer to a report.
 type ReportResult struct {
-	Message            string `json:"message"`
-	ClusterID          string `json:"cluster_id"`
+	Message   string `json:"message"`
+	ClusterID string `json:"cluster_id"`
+	// NodePoolID is the node pool that was reported on; absent when it is the cluster.
+	NodePoolID         string `json:"nodepool_id,omitempty"`
 	ControllerName     string `json:"controller_name"`
 	ObservedGeneration int64  `json:"observed_generation"`
 	// Applied is false when the report was not stored; Reason says why. That is no
@@ -83,6 +87,7 @@ type ReportResult struct {
 const (
 	// NotAppliedStale: a report of a newer generation of this controller is stored.
 	NotAppliedStale = "stale_generation"
-	// NotAppliedDeleted: the resource is deleted.
-	NotAppliedDeleted = "cluster_deleted"
+	// NotAppliedDeleted and NotAppliedNodePoolDeleted: the resource is deleted.
+	NotAppliedDeleted         = "cluster_deleted"
+	NotAppliedNodePoolDeleted = "nodepool_deleted"
 )

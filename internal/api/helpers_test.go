@@ -71,12 +71,15 @@ func newBackendOn(t testing.TB, db *database.DB, pool *pgxpool.Pool, change ...f
 	t.Helper()
 	secrets := models.NewSecrets([]string{"credentials.token"})
 	metrics := telemetry.NewMetrics()
+	if db == nil {
+		db = &database.DB{}
+	}
+	rules := service.Settings{Secrets: secrets, ProgressDeadline: 30 * time.Minute, Cadence: cadence()}
 	b := &backend{t: t, pool: pool, logs: &lockedBuffer{}, remote: "127.0.0.1:4711"}
 	o := api.Options{
-		Clusters: service.NewClusters(db, service.Settings{
-			Rules: models.ClusterRules{Secrets: secrets}, ProgressDeadline: 30 * time.Minute, Cadence: cadence(),
-		}, func() {}, metrics),
-		Info: v1.Info{Service: v1.Source, Version: "test", APIVersion: "v1", Environment: "test"},
+		Clusters:  service.NewResources(models.KindCluster, db, rules, func() {}, metrics),
+		NodePools: service.NewResources(models.KindNodePool, db, rules, func() {}, metrics),
+		Info:      v1.Info{Service: v1.Source, Version: "test", APIVersion: "v1", Environment: "test"},
 		Auth: api.Auth{
 			TrustedProxies: prefixes("127.0.0.0/8", "::1/128"), Admins: []string{admin},
 			Controllers: []api.Controller{{Email: controller}, {Email: dnsOnly, Name: "dns"}},

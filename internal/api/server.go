@@ -30,7 +30,8 @@ type Controller = middleware.Controller
 
 // Options are what a [Server] is made of. All are required but those that say otherwise.
 type Options struct {
-	Clusters *service.Clusters
+	Clusters  *service.Resources
+	NodePools *service.Resources
 	// Info is the answer to GET /api/v1/info.
 	Info v1.Info
 	Auth Auth
@@ -73,7 +74,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{engine: newEngine(chain)}
 	api := humagin.New(s.engine, newConfig())
 	handlers.New(handlers.Options{
-		Clusters: o.Clusters, Info: o.Info, Secrets: o.Secrets, ActorOf: middleware.ActorOf,
+		Clusters: o.Clusters, NodePools: o.NodePools, Info: o.Info, Secrets: o.Secrets, ActorOf: middleware.ActorOf,
 		Health: o.Health, Ready: o.Ready, Log: o.Log,
 	}).Register(api)
 	var err error

@@ -41,7 +41,8 @@ type parts struct {
 	relay         *outbox.Relay
 	scheduler     *reconciliation.Scheduler // nil when it is switched off
 	cleaners      []*retention.Cleaner
-	clusters      *service.Clusters
+	clusters      *service.Resources
+	nodePools     *service.Resources
 	metrics       *telemetry.Metrics
 	tracer        trace.TracerProvider
 	apiServer     *server
@@ -87,7 +88,7 @@ func (p *parts) buildStores(ctx context.Context) error {
 		b, err := p.db.Backlog(ctx)
 		return telemetry.Backlog{
 			OutboxUnpublished: b.Unpublished, OutboxSetAside: b.SetAside, OutboxOldest: b.OldestAge,
-			ClustersByPhase: b.ClustersByPhase, DirtyRows: b.DirtyRows,
+			ClustersByPhase: b.ClustersByPhase, NodePoolsByPhase: b.NodePoolsByPhase, DirtyRows: b.DirtyRows,
 		}, err
 	})
 	ps := p.cfg.PubSub
@@ -108,13 +109,15 @@ func (p *parts) tracerIfOn() trace.TracerProvider {
 
 func (p *parts) buildLoops(context.Context) error {
 	p.relay = outbox.New(p.db, p.pubsub, p.metrics, p.log, outbox.Options{})
-	p.clusters = service.NewClusters(p.db, settings(p.cfg), p.relay.Nudge, p.metrics)
+	p.clusters = service.NewResources(models.KindCluster, p.db, settings(p.cfg), p.relay.Nudge, p.metrics)
+	p.nodePools = service.NewResources(models.KindNodePool, p.db, settings(p.cfg), p.relay.Nudge, p.metrics)
 	if r := p.cfg.Reconciliation; r.Enabled {
-		p.scheduler = reconciliation.NewScheduler(p.clusters, r.CheckInterval, p.metrics, p.log)
+		p.scheduler = reconciliation.NewScheduler(r.CheckInterval, p.metrics, p.log, p.clusters, p.nodePools)
 	}
 	p.cleaners = []*retention.Cleaner{
 		retention.NewCleaner("published events", p.db.PurgePublished, p.cfg.Retention.Outbox, p.log),
-		retention.NewCleaner("tombstones", p.db.PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
+		retention.NewCleaner("tombstones of clusters", p.db.Resources(models.KindCluster).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
+		retention.NewCleaner("tombstones of node pools", p.db.Resources(models.KindNodePool).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
 	}
 	return nil
 }
@@ -123,10 +126,8 @@ func (p *parts) buildLoops(context.Context) error {
 func settings(cfg config.Config) service.Settings {
 	r := cfg.Reconciliation
 	s := service.Settings{
-		Rules: models.ClusterRules{
-			Secrets:  models.NewSecrets(cfg.Spec.RedactedFields),
-			Defaults: models.Defaults{ReleaseVersion: cfg.Spec.DefaultClusterVersion, ChannelGroup: cfg.Spec.DefaultChannelGroup},
-		},
+		Secrets:          models.NewSecrets(cfg.Spec.RedactedFields),
+		Defaults:         models.Defaults{ReleaseVersion: cfg.Spec.DefaultClusterVersion, ChannelGroup: cfg.Spec.DefaultChannelGroup},
 		Cadence:          models.Cadence{Attention: r.AttentionInterval, Stable: r.StableInterval, AttentionAge: r.AttentionAge},
 		ProgressDeadline: cfg.Status.ProgressDeadline,
 	}
@@ -207,7 +208,8 @@ func (p *parts) apiOptions() api.Options {
 	}
 	b := p.options.Build
 	return api.Options{
-		Clusters: p.clusters,
+		Clusters:  p.clusters,
+		NodePools: p.nodePools,
 		Info: v1.Info{
 			Service: v1.Source, Version: b.Version, GitCommit: b.Commit, BuildTime: b.Time, APIVersion: "v1", Environment: p.cfg.Environment,
 		},

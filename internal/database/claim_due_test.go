@@ -56,8 +56,8 @@ func TestAStalledReplicaHoldsUpNobody(t *testing.T) {
 		t.Fatalf("beside %d held places %d were claimed, %v; want 90 beside 10", len(held), len(got), err)
 	}
 	for _, d := range got {
-		if slices.ContainsFunc(held, func(h models.Due) bool { return h.ClusterID == d.ClusterID }) {
-			t.Errorf("cluster %s was claimed twice", d.ClusterID)
+		if slices.ContainsFunc(held, func(h models.Due) bool { return h.ID == d.ID }) {
+			t.Errorf("cluster %s was claimed twice", d.ID)
 		}
 	}
 }

@@ -46,10 +46,9 @@ func unavailable(err error) error {
 func fromSQLState(what string, pg *pgconn.PgError) error {
 	switch {
 	case pg.Code == "23505" && pg.ConstraintName == "clusters_name_key":
-		return &models.Error{
-			Code: v1.CodeClusterNameExists, Message: "you already have a cluster of this name", Err: pg,
-			Faults: []models.Fault{{Field: "name", Reason: "is the name of another of your clusters"}},
-		}
+		return models.KindCluster.NameExists(pg)
+	case pg.Code == "23505" && pg.ConstraintName == "nodepools_name_key":
+		return models.KindNodePool.NameExists(pg)
 	case isPassing(pg.Code):
 		return unavailable(wrap(what, pg))
 	}

@@ -58,7 +58,7 @@ func TestTranslate(t *testing.T) {
 		{"the caller has gone", context.Canceled, v1.CodeUnavailable},
 		{"wrapped", fmt.Errorf("begin: %w", state("57P01")), v1.CodeUnavailable},
 		{"no row", pgx.ErrNoRows, v1.CodeInternal},
-		{"our own", models.NotFound("x"), v1.CodeNotFound},
+		{"our own", models.NotFound(models.KindCluster, "x"), v1.CodeNotFound},
 		{"anything else", errors.New("?"), v1.CodeInternal},
 	} {
 		got := database.Translate(row.err)
@@ -92,8 +92,8 @@ func TestNameTaken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.create(t, "one")
-	c := &models.Cluster{ID: newID(), Name: "one", CreatedBy: "alice@example.com", Spec: v1.Object(`{}`)}
-	_, err := f.InsertCluster(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated))
+	c := &models.Resource{ID: newID(), Name: "one", CreatedBy: "alice@example.com", Spec: v1.Object(`{}`)}
+	_, err := f.Insert(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated))
 	e, ok := errors.AsType[*models.Error](err)
 	if !ok || e.Code != v1.CodeClusterNameExists || len(e.Faults) != 1 || e.Faults[0].Field != "name" {
 		t.Fatalf("got %v", err)
@@ -102,7 +102,7 @@ func TestNameTaken(t *testing.T) {
 		t.Errorf("%d events of one cluster: a refused change left one", n)
 	}
 	c.ID, c.CreatedBy = newID(), "bob@example.com"
-	if _, err = f.InsertCluster(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated)); err != nil {
+	if _, err = f.Insert(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated)); err != nil {
 		t.Errorf("somebody else's cluster of the name: %v", err)
 	}
 }
@@ -113,9 +113,10 @@ func TestTrap22_StatementsAreBounded(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	id := f.create(t, "one").ID
-	db, err := database.Open(t.Context(), database.Options{URL: f.url, StatementTimeout: 100 * time.Millisecond})
+	pool, err := database.Open(t.Context(), database.Options{URL: f.url, StatementTimeout: 100 * time.Millisecond})
 	must(t, err)
-	t.Cleanup(db.Close)
+	t.Cleanup(pool.Close)
+	db := pool.Resources(models.KindCluster)
 	lock, err := f.raw.Begin(t.Context())
 	must(t, err)
 	defer func() { _ = lock.Rollback(context.Background()) }()
@@ -128,7 +129,7 @@ func TestTrap22_StatementsAreBounded(t *testing.T) {
 		t.Errorf("ended by the client alone, and still running on the server: %v", err)
 	}
 	err = db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
-		_, err := tx.LockCluster(ctx, id, "")
+		_, err := tx.Lock(ctx, id, "")
 		return err
 	})
 	wantUnavailable(t, err)
@@ -172,7 +173,7 @@ func TestTrap22_AnAbandonedTransactionEnds(t *testing.T) {
 			}
 			close(stopped)
 			<-resumed
-			_, err := tx.LockCluster(ctx, id, "")
+			_, err := tx.Lock(ctx, id, "")
 			return err
 		})
 	}()
@@ -206,26 +207,27 @@ func TestServerGoesAndComes(t *testing.T) {
 	pg := dbtest.NewServer(t)
 	f := fixture{url: pg.URL()}
 	must(t, migrate(t.Context(), f))
-	db, err := database.Open(t.Context(), database.Options{URL: pg.URL()})
+	pool, err := database.Open(t.Context(), database.Options{URL: pg.URL()})
 	must(t, err)
+	db := pool.Resources(models.KindCluster)
 	t.Cleanup(db.Close)
-	f.DB = db
+	f.Resources = db
 	id := f.create(t, "one").ID
 	options := pg.Options() // with the port that it got
 	must(t, pg.Stop(t.Context()))
 	calls := map[string]func() error{
 		"ping": func() error { return db.Ping(t.Context()) },
-		"get":  func() error { _, err := db.GetCluster(t.Context(), id, ""); return err },
+		"get":  func() error { _, err := db.Get(t.Context(), id, ""); return err },
 		"report": func() error {
 			_, err := db.StoreReport(t.Context(), id, report("dns", 0, "True", "R", ""), 0)
 			return err
 		},
-		"list":   func() error { _, err := db.ListClusters(t.Context(), models.ListQuery{Limit: 1}, 0); return err },
+		"list":   func() error { _, err := db.List(t.Context(), models.ListQuery{Limit: 1}, 0); return err },
 		"claim":  func() error { _, err := db.ClaimEvents(t.Context(), newID(), 0, 1); return err },
 		"purge":  func() error { _, err := db.PurgePublished(t.Context(), 0, 1); return err },
 		"schema": func() error { return db.CheckSchema(t.Context()) },
 		"transaction": func() error {
-			return db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error { _, err := tx.LockCluster(ctx, id, ""); return err })
+			return db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error { _, err := tx.Lock(ctx, id, ""); return err })
 		},
 	}
 	for name, call := range calls {

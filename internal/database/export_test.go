@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // Translate lets the tests hold the table of errors.
@@ -18,12 +20,13 @@ func NewestVersion() int64 { return newestVersion() }
 // WithoutStoreCondition returns the same database with a broken statement: it stores a
 // calculated status even if facts have come in since its snapshot. The tests of the
 // conditional store must notice.
-func (db *DB) WithoutStoreCondition() *DB {
+func (db *DB) WithoutStoreCondition() *Resources {
 	const condition = "AND c.resource_version = ($2::bigint[])[array_position($1, c.id)]"
 	if !strings.Contains(db.storeStatus, condition) {
 		panic("database: the condition of the conditional store is not where the mutant expects it")
 	}
-	return &DB{pool: db.pool, timeout: db.timeout, storeStatus: strings.Replace(db.storeStatus, condition, "AND $2::bigint[] IS NOT NULL", 1)}
+	broken := &DB{pool: db.pool, timeout: db.timeout, storeStatus: strings.Replace(db.storeStatus, condition, "AND $2::bigint[] IS NOT NULL", 1)}
+	return broken.Resources(models.KindCluster)
 }
 
 // Pool returns the connections of the package, with their settings.

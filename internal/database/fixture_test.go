@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 // fixture is a database of its own: through the package, and past it.
 type fixture struct {
-	*database.DB
+	*database.Resources
 	url string
 	raw *pgxpool.Pool
 }
@@ -38,7 +38,7 @@ func newFixture(t testing.TB) fixture {
 	raw, err := pgxpool.New(t.Context(), url)
 	must(t, err)
 	t.Cleanup(raw.Close)
-	return fixture{db, url, raw}
+	return fixture{db.Resources(models.KindCluster), url, raw}
 }
 
 func must(t testing.TB, err error) {
@@ -72,12 +72,12 @@ func event(eventType, reason string) models.NewEvent {
 }
 
 // create stores a cluster of the name and returns it.
-func (f fixture) create(t testing.TB, name string) *models.Cluster {
+func (f fixture) create(t testing.TB, name string) *models.Resource {
 	t.Helper()
-	c := &models.Cluster{ID: newID(), Name: name, CreatedBy: "alice@example.com", Spec: v1.Object(`{"n":0}`)}
-	snap, err := f.InsertCluster(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated))
+	c := &models.Resource{ID: newID(), Name: name, CreatedBy: "alice@example.com", Spec: v1.Object(`{"n":0}`)}
+	snap, err := f.Insert(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated))
 	must(t, err)
-	return snap.Cluster
+	return snap.Resource
 }
 
 // report is a report with one condition.

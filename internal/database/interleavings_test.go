@@ -33,7 +33,7 @@ func TestTrap08_Interleavings(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			if n, err := interleave(t, f, f.DB, seed); err != nil {
+			if n, err := interleave(t, f, f.Resources, seed); err != nil {
 				t.Fatalf("interleaving %d: %v", n, err)
 			}
 		})
@@ -59,7 +59,7 @@ func TestTrap08_AnUnconditionalStoreIsNoticed(t *testing.T) {
 
 // interleave runs the interleavings of a seed up to the first violation, and returns how
 // many it ran. Failures of another kind end the test.
-func interleave(t *testing.T, f fixture, db *database.DB, seed uint64) (int, error) {
+func interleave(t *testing.T, f fixture, db *database.Resources, seed uint64) (int, error) {
 	t.Helper()
 	for i := range interleavings {
 		s := newScene(t, f, db, rand.New(rand.NewPCG(seed, uint64(i))))
@@ -77,7 +77,7 @@ func interleave(t *testing.T, f fixture, db *database.DB, seed uint64) (int, err
 // status for as long as the draw says.
 type scene struct {
 	fixture
-	db     *database.DB
+	db     *database.Resources
 	rng    *rand.Rand
 	id     string
 	actors []*actor
@@ -93,7 +93,7 @@ type actor struct {
 	next func(ctx context.Context) error
 }
 
-func newScene(t *testing.T, f fixture, db *database.DB, rng *rand.Rand) *scene {
+func newScene(t *testing.T, f fixture, db *database.Resources, rng *rand.Rand) *scene {
 	t.Helper()
 	s := &scene{fixture: f, db: db, rng: rng}
 	s.id = f.create(t, "c"+newID()).ID
@@ -136,7 +136,7 @@ func (s *scene) reader() *actor {
 			stale = nil
 			return err
 		}
-		snap, err := s.db.GetCluster(ctx, s.id, "")
+		snap, err := s.db.Get(ctx, s.id, "")
 		if err != nil {
 			return err
 		}
@@ -150,15 +150,15 @@ func (s *scene) reader() *actor {
 
 // check looks at what a reader is shown in the middle of it all.
 func (s *scene) check(snap *database.Snapshot) {
-	text := snap.Cluster.Status
+	text := snap.Resource.Status
 	if snap.Stale {
 		text = calculate(snap).Status
 	}
 	var shown v1.Status
 	if err := json.Unmarshal(text, &shown); err != nil {
 		s.violatef("a status that is no JSON: %v", err)
-	} else if shown.Phase == v1.PhaseReady && shown.ObservedGeneration != snap.Cluster.Generation {
-		s.violatef("Ready at generation %d with reports of %d", snap.Cluster.Generation, shown.ObservedGeneration)
+	} else if shown.Phase == v1.PhaseReady && shown.ObservedGeneration != snap.Resource.Generation {
+		s.violatef("Ready at generation %d with reports of %d", snap.Resource.Generation, shown.ObservedGeneration)
 	}
 }
 
@@ -202,12 +202,12 @@ func (s *scene) editor() *actor {
 	a.next = func(ctx context.Context) error {
 		s.count()
 		return s.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-			c, err := tx.LockCluster(ctx, s.id, "")
+			c, err := tx.Lock(ctx, s.id, "")
 			if err != nil {
 				return err
 			}
 			c.Spec = fmt.Appendf(nil, `{"n":%d}`, c.Generation)
-			_, err = tx.UpdateCluster(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
+			_, err = tx.Update(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
 			return err
 		})
 	}
@@ -223,9 +223,9 @@ func (s *scene) judge(t *testing.T) error {
 	}
 	want, generation := s.byTheRule(t)
 	for _, moment := range []string{"as it was left", "after a read"} {
-		snap, err := s.db.GetCluster(t.Context(), s.id, "")
+		snap, err := s.db.Get(t.Context(), s.id, "")
 		must(t, err)
-		text := []byte(snap.Cluster.Status)
+		text := []byte(snap.Resource.Status)
 		if snap.Stale {
 			n := calculate(snap)
 			text = n.Status
@@ -240,7 +240,7 @@ func (s *scene) judge(t *testing.T) error {
 		if got.Phase == v1.PhaseReady && got.ObservedGeneration != generation {
 			return fmt.Errorf("%s: Ready with a report of generation %d at %d", moment, got.ObservedGeneration, generation)
 		}
-		if version := snap.Cluster.ResourceVersion; version != 1+s.facts {
+		if version := snap.Resource.ResourceVersion; version != 1+s.facts {
 			return fmt.Errorf("%s: resource version %d after %d changes and reports", moment, version, s.facts)
 		}
 		if moment == "after a read" && snap.Stale {
@@ -278,7 +278,7 @@ func (s *scene) byTheRule(t *testing.T) (v1.Status, int64) {
 // calculate gives a stale snapshot its status, as the use cases do.
 func calculate(snap *database.Snapshot) database.NewStatus {
 	out := models.Aggregate(models.Facts{
-		Object: snap.Cluster.Object(), Reports: snap.Reports, Expected: models.ExpectedFrom(snap.Reports, time.Time{}),
+		Object: snap.Resource.Object(), Reports: snap.Reports, Expected: models.ExpectedFrom(snap.Reports, time.Time{}),
 		Now: snap.Now, ProgressDeadline: deadline,
 	})
 	text, err := json.Marshal(out.Status)
@@ -286,7 +286,7 @@ func calculate(snap *database.Snapshot) database.NewStatus {
 		panic(err)
 	}
 	return database.NewStatus{
-		ClusterID: snap.Cluster.ID, ResourceVersion: snap.Cluster.ResourceVersion, Status: text,
+		ID: snap.Resource.ID, ResourceVersion: snap.Resource.ResourceVersion, Status: text,
 		RecheckAt: out.RecheckAt, ByTime: snap.ByTime, Pull: pull,
 	}
 }

@@ -78,6 +78,9 @@ func scope(q models.ListQuery, lead int) *selection {
 	if q.CreatedBy != "" {
 		s.add("c.created_by = $?", q.CreatedBy)
 	}
+	if q.ClusterID != "" {
+		s.add("c.target_project_id = $?", q.ClusterID) // which is, of node pools, the cluster
+	}
 	if q.Platform != "" {
 		s.add("c.platform = $?", q.Platform)
 	}
@@ -154,56 +157,49 @@ type List struct {
 	// Total is the number of matches, counted up to one beyond models.CountedUpTo unless
 	// the query asks for all of them.
 	Total int64
-	// Stale are the clusters that a query by phase covers whatever their phase is, and whose status
+	// Stale are the resources that a query by phase covers whatever their phase is, and whose status
 	// must be calculated before it can be told which it is.
 	Stale []*Snapshot
 }
 
-// ListClusters returns a page, newest first, and up to staleLimit stale clusters, in one round trip.
-func (db *DB) ListClusters(ctx context.Context, q models.ListQuery, staleLimit int) (*List, error) {
-	ctx, cancel := db.bounded(ctx)
+// List returns a page, newest first, and up to staleLimit stale ones, in one round trip.
+func (s *statements) List(ctx context.Context, q models.ListQuery, staleLimit int) (*List, error) {
+	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
 	var (
 		list  List
 		batch pgx.Batch
 	)
 	if q.Phase != "" {
-		queueStale(&batch, q, staleLimit, &list.Stale)
+		s.queueStale(&batch, q, staleLimit, &list.Stale)
 	}
-	s := selected(q)
-	if s.labels == "" && len(q.Labels) > 0 || len(s.terms) > 2 {
+	sel := selected(q)
+	if sel.labels == "" && len(q.Labels) > 0 || len(sel.terms) > 2 {
 		batch.Queue(plannedAnew)
 	}
-	count := `SELECT count(*) FROM (SELECT` + s.matches()
+	count := `SELECT count(*) FROM (SELECT` + sel.matches()
 	if !q.ExactTotal {
 		count += fmt.Sprintf(" LIMIT %d", models.CountedUpTo+1)
 	}
-	batch.Queue(count+") m", s.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&list.Total) })
-	queueSnapshots(&batch, s.page()+fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Offset), s.args, &list.Page)
-	if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return nil, translate("list clusters", err)
+	batch.Queue(s.sql(count+") m"), sel.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&list.Total) })
+	s.queueSnapshots(&batch, sel.page()+fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Offset), sel.args, &list.Page)
+	if err := s.q.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, translate("list "+string(s.kind)+"s", err)
 	}
 	return &list, nil
 }
 
-func queueStale(batch *pgx.Batch, q models.ListQuery, limit int, into *[]*Snapshot) {
+func (s *statements) queueStale(batch *pgx.Batch, q models.ListQuery, limit int, into *[]*Snapshot) {
 	stale := scope(q, -1)
 	stale.add(`c.id = ANY (ARRAY(
 		SELECT cluster_id FROM stale_statuses
 		UNION ALL SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL))`)
-	queueSnapshots(batch, stale.matches()+fmt.Sprintf(" LIMIT %d", limit), stale.args, into)
+	s.queueSnapshots(batch, stale.matches()+fmt.Sprintf(" LIMIT %d", limit), stale.args, into)
 }
 
-func queueSnapshots(batch *pgx.Batch, rest string, args []any, into *[]*Snapshot) {
-	batch.Queue(`SELECT `+snapshotColumns+rest, args...).Query(func(rows pgx.Rows) (err error) {
-		*into, err = pgx.CollectRows(rows, scanSnapshot)
+func (s *statements) queueSnapshots(batch *pgx.Batch, rest string, args []any, into *[]*Snapshot) {
+	batch.Queue(s.sql(`SELECT `+snapshotColumns+rest), args...).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.CollectRows(rows, s.scanSnapshot)
 		return err
 	})
-}
-
-func (db *DB) snapshots(ctx context.Context, what, sql string, args ...any) ([]*Snapshot, error) {
-	ctx, cancel := db.bounded(ctx)
-	defer cancel()
-	list, err := collect(ctx, db.pool, scanSnapshot, sql, args...)
-	return list, translate(what, err)
 }

@@ -119,14 +119,14 @@ func TestListsMatchTheOracle(t *testing.T) {
 				Values: rapid.SliceOfN(rapid.SampledFrom(append(listValues, `"}' ?`)), 1, 3).Draw(rt, "values"),
 			})
 		}
-		db := rapid.SampledFrom([]*database.DB{f.DB, scanning}).Draw(rt, "database")
-		list, err := db.ListClusters(t.Context(), q, 0)
+		db := rapid.SampledFrom([]*database.Resources{f.Resources, scanning.Resources(models.KindCluster)}).Draw(rt, "database")
+		list, err := db.List(t.Context(), q, 0)
 		if err != nil {
 			rt.Fatal(err)
 		}
 		var page []string
 		for _, s := range list.Page {
-			page = append(page, s.Cluster.ID)
+			page = append(page, s.Resource.ID)
 		}
 		wantPage, wantTotal := naiveList(all, q)
 		if list.Total != wantTotal || !slices.Equal(page, wantPage) {
@@ -162,7 +162,7 @@ func TestTotals(t *testing.T) {
 			{models.ListQuery{Limit: 1, ExactTotal: true, Offset: 5000}, want.exact},
 			{models.ListQuery{Limit: 1, Name: "none", ExactTotal: true}, 0},
 		} {
-			if list, err := f.ListClusters(t.Context(), row.q, 0); err != nil || list.Total != row.want {
+			if list, err := f.List(t.Context(), row.q, 0); err != nil || list.Total != row.want {
 				t.Errorf("%+v: %+v, %v, want %d in all", row.q, list, err, row.want)
 			}
 		}
@@ -200,27 +200,27 @@ func TestTrap31_NoTextBecomesSQL(t *testing.T) {
 			{Labels: []models.Requirement{{Key: text, Op: models.OpDoesNotExist}, {Key: "k", Op: models.OpIn, Values: []string{text}}}},
 		} {
 			q.Limit = 10
-			if list, err := f.ListClusters(t.Context(), q, 0); err != nil || list.Total != 0 || len(list.Page) > 0 {
+			if list, err := f.List(t.Context(), q, 0); err != nil || list.Total != 0 || len(list.Page) > 0 {
 				t.Errorf("%+v: %+v, %v", q, list, err)
 			}
 		}
-		c := &models.Cluster{
+		c := &models.Resource{
 			ID: newID(), Name: fmt.Sprintf("c%d", i), Description: text, CreatedBy: text, Labels: map[string]string{text: text},
 			Spec: v1.Object(`{"a":` + quoted(text) + `}`),
 		}
-		snap, err := f.InsertCluster(t.Context(), c, pull, event(v1.ClusterCreated, text))
-		if err != nil || snap.Cluster.Description != text {
+		snap, err := f.Insert(t.Context(), c, pull, event(v1.ClusterCreated, text))
+		if err != nil || snap.Resource.Description != text {
 			t.Errorf("stored %q: %v", text, err)
 			continue
 		}
 		mine := models.ListQuery{Limit: 10, CreatedBy: text, Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}, {Key: text, Op: models.OpExists}}}
-		if list, err := f.ListClusters(t.Context(), mine, 0); err != nil || list.Total != 1 || list.Page[0].Cluster.ID != c.ID {
+		if list, err := f.List(t.Context(), mine, 0); err != nil || list.Total != 1 || list.Page[0].Resource.ID != c.ID {
 			t.Errorf("%q is not found again: %+v, %v", text, list, err)
 		}
 		if _, err := f.StoreReport(t.Context(), c.ID, report(text, 0, v1.ConditionTrue, text, text), debounce); err != nil {
 			t.Errorf("report of %q: %v", text, err)
 		}
-		if list, err := f.ControllerStatuses(t.Context(), c.ID); err != nil || len(list) != 1 || list[0].ControllerName != text || list[0].Conditions[0].Reason != text {
+		if list, err := f.Reports(t.Context(), c.Ref()); err != nil || len(list) != 1 || list[0].ControllerName != text || list[0].Conditions[0].Reason != text {
 			t.Errorf("report of %q came back as %+v, %v", text, list, err)
 		}
 	}

@@ -36,7 +36,7 @@ func newEmpty(t *testing.T) fixture {
 	raw, err := pgxpool.New(t.Context(), u.String())
 	must(t, err)
 	t.Cleanup(raw.Close)
-	return fixture{db, u.String(), raw}
+	return fixture{db.Resources(models.KindCluster), u.String(), raw}
 }
 
 func migrate(ctx context.Context, f fixture) error {
@@ -263,13 +263,13 @@ func TestTrap21_TimesCarryTheirZone(t *testing.T) {
 		db, err := database.Open(t.Context(), database.Options{URL: f.url})
 		must(t, err)
 		t.Cleanup(db.Close)
-		must(t, db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+		must(t, db.Resources(models.KindCluster).InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
 			early, err := tx.ClaimDue(ctx, 0, 10)
 			if err != nil || len(early) > 0 {
 				t.Errorf("%s: due early: %v, %v", zone, early, err)
 			}
 			due, err := tx.ClaimDue(ctx, 61e9, 10)
-			if err != nil || len(due) != 1 || due[0].ClusterID != c.ID {
+			if err != nil || len(due) != 1 || due[0].ID != c.ID {
 				t.Errorf("%s: due: %v, %v", zone, due, err)
 			}
 			return err

@@ -18,14 +18,14 @@ const manual = v1.ReasonManual
 const insertEvent = `
 	INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by,
 		metadata, request_id, traceparent)
-	SELECT $1, 'cluster', changed.id, changed.id, $2, $3, false, changed.generation, changed.platform, changed.created_by, $4, $5, $6
-	FROM changed`
+	SELECT $1, 'cluster', c.id, c.id, $2, $3, false, c.generation, c.platform, c.created_by, $4, $5, $6
+	FROM changed c`
 
 func eventArgs(e models.NewEvent) []any {
 	return []any{e.ID, e.Type, e.Reason, e.Metadata, e.RequestID, e.Traceparent}
 }
 
-const wakeCluster = `
+const wakeNow = `
 	WITH changed AS (
 		SELECT * FROM clusters
 		WHERE id = $7 AND deleted_at IS NULL AND ($8 = '' OR created_by = $8)
@@ -33,10 +33,10 @@ const wakeCluster = `
 	)
 	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by,
 		metadata, request_id, traceparent)
-	SELECT $1, 'cluster', id, id, $2, $3, true, generation, platform, created_by, $4, $5, $6
-	FROM changed
+	SELECT $1, 'cluster', c.id, c.id, $2, $3, true, c.generation, c.platform, c.created_by, $4, $5, $6
+	FROM changed c
 	` + onWaitingWake + `
-	RETURNING o.id::text`
+	RETURNING kind, cluster_id, resource_id`
 
 // onWaitingWake makes a new wake-up take over the one that waits, so that no resource has
 // two. With a new id: the old one may be on its way to Pub/Sub at this moment, read
@@ -47,12 +47,12 @@ const onWaitingWake = `
 		request_id = excluded.request_id, traceparent = excluded.traceparent, created_at = excluded.created_at,
 		claim = NULL, leased_until = '-infinity', available_at = '-infinity'`
 
-// WakeCluster appends a wake-up that somebody asks for; NOT_FOUND as for GetCluster.
-func (db *DB) WakeCluster(ctx context.Context, id, owner string, e models.NewEvent) error {
-	ctx, cancel := db.bounded(ctx)
+// WakeNow appends a wake-up that somebody asks for, and returns whose it is; NOT_FOUND as for Get.
+func (s *statements) WakeNow(ctx context.Context, id, owner string, e models.NewEvent) (models.Ref, error) {
+	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	_, err := one(ctx, db.pool, pgx.RowTo[string], wakeCluster, append(eventArgs(e), id, owner)...)
-	return notFound(id, "wake cluster", err)
+	ref, err := one(ctx, s.q, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), append(eventArgs(e), id, owner)...)
+	return ref, s.notFound(id, "wake", err)
 }
 
 // claimEvents takes a lease on events, changes before wake-ups. Of the changes of a
@@ -195,9 +195,11 @@ const countBacklog = `
 	)
 	SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0),
 	       (SELECT count(*) FROM outbox WHERE set_aside_at IS NOT NULL),
-	       (SELECT count(*) FROM stale_statuses),
+	       (SELECT count(*) FROM stale_statuses) + (SELECT count(*) FROM stale_nodepool_statuses),
 	       (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
-			SELECT phase, count(*) AS n FROM clusters WHERE deleted_at IS NULL GROUP BY phase) p)
+			SELECT phase, count(*) AS n FROM clusters WHERE deleted_at IS NULL GROUP BY phase) p),
+	       (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
+			SELECT phase, count(*) AS n FROM nodepools WHERE deleted_at IS NULL GROUP BY phase) p)
 	FROM waiting`
 
 // Backlog counts what waits, for metrics.
@@ -208,7 +210,7 @@ func (db *DB) Backlog(ctx context.Context) (models.Backlog, error) {
 		b   models.Backlog
 		age float64
 	)
-	err := db.pool.QueryRow(ctx, countBacklog).Scan(&b.Unpublished, &age, &b.SetAside, &b.DirtyRows, &b.ClustersByPhase)
+	err := db.pool.QueryRow(ctx, countBacklog).Scan(&b.Unpublished, &age, &b.SetAside, &b.DirtyRows, &b.ClustersByPhase, &b.NodePoolsByPhase)
 	b.OldestAge = time.Duration(age * float64(time.Second))
 	return b, translate("count the backlog", err)
 }

@@ -22,12 +22,12 @@ func (f fixture) claim(t *testing.T) []models.QueuedEvent {
 
 // change begins a generation of a cluster, within a transaction.
 func change(ctx context.Context, tx *database.Tx, id string) error {
-	c, err := tx.LockCluster(ctx, id, "")
+	c, err := tx.Lock(ctx, id, "")
 	if err != nil {
 		return err
 	}
 	c.Spec = v1.Object(`{"changed":true}`)
-	_, err = tx.UpdateCluster(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
+	_, err = tx.Update(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
 	return err
 }
 
@@ -168,8 +168,9 @@ func TestOneWakeUpWaits(t *testing.T) {
 	f := newFixture(t)
 	id := f.create(t, "one").ID
 	ask := func() string {
-		e := models.ManualWake(newID(), models.Actor{Email: "alice@example.com"})
-		must(t, f.WakeCluster(t.Context(), id, "", e))
+		e := models.ManualWake(newID(), models.KindCluster, models.Actor{Email: "alice@example.com"})
+		_, err := f.WakeNow(t.Context(), id, "", e)
+		must(t, err)
 		return e.ID
 	}
 	ask()

@@ -102,7 +102,7 @@ func newRecorded(t *testing.T) (fixture, *database.Recorder) {
 	db, err := database.OpenRecorded(t.Context(), database.Options{URL: f.url}, recorder)
 	must(t, err)
 	t.Cleanup(db.Close)
-	f.DB = db
+	f.Resources = db.Resources(models.KindCluster)
 	return f, recorder
 }
 
@@ -134,7 +134,7 @@ func TestPlans(t *testing.T) {
 	list := func(q models.ListQuery) func() error {
 		return func() error {
 			q.Limit = 50
-			_, err := f.ListClusters(ctx, q, 1000)
+			_, err := f.List(ctx, q, 1000)
 			return err
 		}
 	}
@@ -168,12 +168,12 @@ func TestPlans(t *testing.T) {
 		{"list by not a label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpNotIn, Values: []string{"prod"}}}}), scan, 1000},
 		{"list of an owner by phase", list(models.ListQuery{CreatedBy: "user3@example.com", Phase: v1.PhaseFailed}), all, 500},
 		{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, scan, 2500},
-		{"get", func() error { _, err := f.GetCluster(ctx, id, ""); return err }, "clusters_pkey", 10},
+		{"get", func() error { _, err := f.Get(ctx, id, ""); return err }, "clusters_pkey", 10},
 		{"report", func() error {
 			_, err := f.StoreReport(ctx, id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
 			return err
 		}, all, 50},
-		{"reports", func() error { _, err := f.ControllerStatuses(ctx, id); return err }, "controller_status_pkey", 10},
+		{"reports", func() error { _, err := f.Reports(ctx, models.Ref{ID: id}); return err }, "controller_status_pkey", 10},
 		{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_ready", 50},
 		{"claim of due clusters", in(func(ctx context.Context, tx *database.Tx) error {
 			_, err := tx.ClaimDue(ctx, time.Second, 100)
@@ -321,14 +321,14 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 	)
 	operations := []struct {
 		what string
-		do   func(*database.DB) error
+		do   func(*database.Resources) error
 	}{
-		{"claim of events", func(db *database.DB) error {
+		{"claim of events", func(db *database.Resources) error {
 			_, err := db.ClaimEvents(ctx, newID(), 0, 10)
 			return err
 		}},
-		{"mark", func(db *database.DB) error { return db.MarkPublished(ctx, events[:len(events)/2]) }},
-		{"release", func(db *database.DB) error {
+		{"mark", func(db *database.Resources) error { return db.MarkPublished(ctx, events[:len(events)/2]) }},
+		{"release", func(db *database.Resources) error {
 			var failures []models.FailedEvent
 			for _, e := range events[len(events)/2:] {
 				failures = append(failures, models.FailedEvent{Seq: e.Seq, Error: "no", RetryIn: time.Hour})
@@ -336,7 +336,7 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 			_, err := db.ReleaseEvents(ctx, claim, failures)
 			return err
 		}},
-		{"wake-up", func(db *database.DB) error {
+		{"wake-up", func(db *database.Resources) error {
 			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
 				due, err := tx.ClaimDue(ctx, 0, 10)
 				if err != nil {
@@ -344,44 +344,44 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 				}
 				var wakes []models.Wake
 				for _, d := range due {
-					wakes = append(wakes, models.Wake{ClusterID: d.ClusterID, Next: d.DueAt.Add(time.Hour), Event: event(v1.ClusterReconcile, v1.ReasonStable)})
+					wakes = append(wakes, models.Wake{ID: d.ID, Next: d.DueAt.Add(time.Hour), Event: event(v1.ClusterReconcile, v1.ReasonStable)})
 				}
 				return tx.Wake(ctx, wakes)
 			})
 		}},
-		{"statuses", func(db *database.DB) error {
+		{"statuses", func(db *database.Resources) error {
 			var statuses []database.NewStatus
 			for _, id := range clusters {
-				statuses = append(statuses, database.NewStatus{ClusterID: id, ResourceVersion: 1, Status: []byte("{}"), Attention: true, Pull: time.Minute})
+				statuses = append(statuses, database.NewStatus{ID: id, ResourceVersion: 1, Status: []byte("{}"), Attention: true, Pull: time.Minute})
 			}
 			_, err := db.StoreStatuses(ctx, statuses)
 			return err
 		}},
-		{"stale statuses", func(db *database.DB) error {
+		{"stale statuses", func(db *database.Resources) error {
 			_, err := db.StaleStatuses(ctx, 10)
 			return err
 		}},
-		{"report", func(db *database.DB) error {
+		{"report", func(db *database.Resources) error {
 			_, err := db.StoreReport(ctx, clusters[0], report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
 			return err
 		}},
-		{"get", func(db *database.DB) error {
-			_, err := db.GetCluster(ctx, clusters[0], "")
+		{"get", func(db *database.Resources) error {
+			_, err := db.Get(ctx, clusters[0], "")
 			return err
 		}},
-		{"change", func(db *database.DB) error {
+		{"change", func(db *database.Resources) error {
 			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-				c, err := tx.LockCluster(ctx, clusters[0], "")
+				c, err := tx.Lock(ctx, clusters[0], "")
 				if err != nil {
 					return err
 				}
-				_, err = tx.UpdateCluster(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
+				_, err = tx.Update(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
 				return err
 			})
 		}},
-		{"deletion", func(db *database.DB) error {
+		{"deletion", func(db *database.Resources) error {
 			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-				_, err := tx.DeleteCluster(ctx, clusters[0], event(v1.ClusterDeleted, v1.ReasonDeletionRequested))
+				_, err := tx.Delete(ctx, clusters[0], event(v1.ClusterDeleted, v1.ReasonDeletionRequested))
 				return err
 			})
 		}},
@@ -393,12 +393,12 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 	f.exec(t, `DELETE FROM outbox`)
 	f.exec(t, `VACUUM ANALYZE`)
 	clusters = []string{f.create(t, "first").ID}
-	pools := make([]*database.DB, len(operations))
+	pools := make([]*database.Resources, len(operations))
 	for i, op := range operations {
-		var err error
-		pools[i], err = database.Open(ctx, database.Options{URL: f.url, MaxOpenConns: 1})
+		db, err := database.Open(ctx, database.Options{URL: f.url, MaxOpenConns: 1})
 		must(t, err)
-		t.Cleanup(pools[i].Close)
+		t.Cleanup(db.Close)
+		pools[i] = db.Resources(models.KindCluster)
 		must(t, op.do(pools[i]))
 	}
 	fill()
@@ -452,7 +452,7 @@ func TestARarePlatformIsFoundByItsIndex(t *testing.T) {
 	f.grow(t, fleet)
 	f.vacuum(t, "clusters")
 	for _, platform := range []string{"gcp", "aws", "gcp", "aws", "gcp", "aws", "gcp", "moon", "moon"} {
-		_, err := f.ListClusters(t.Context(), models.ListQuery{Platform: platform, Limit: 50}, 0)
+		_, err := f.List(t.Context(), models.ListQuery{Platform: platform, Limit: 50}, 0)
 		must(t, err)
 	}
 	f.Close() // Its connections hand in their statistics as they end.

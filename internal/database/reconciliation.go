@@ -23,18 +23,18 @@ const claimDue = `
 	ORDER BY s.next_reconcile_at LIMIT $2
 	FOR UPDATE OF s SKIP LOCKED`
 
-// ClaimDue returns up to limit clusters whose wake-up is due at the database's time plus
+// ClaimDue returns up to limit resources whose wake-up is due at the database's time plus
 // offset (0 but in tests), the most overdue first, and holds their places in the schedule to
 // the end of the transaction. Places that another pass holds are skipped, so any number
 // of replicas share the work.
 func (tx *Tx) ClaimDue(ctx context.Context, offset time.Duration, limit int) ([]models.Due, error) {
-	due, err := collect(ctx, tx.tx, scanDue, claimDue, offset, limit)
-	return due, translate("claim due clusters", err)
+	due, err := collect(ctx, tx.q, scanDue, tx.sql(claimDue), offset, limit)
+	return due, translate("claim what is due", err)
 }
 
 func scanDue(row pgx.CollectableRow) (d models.Due, err error) {
 	a := &d.Attention
-	err = row.Scan(&d.ClusterID, &d.Reactive, &d.Now, &d.DueAt,
+	err = row.Scan(&d.ID, &d.Reactive, &d.Now, &d.DueAt,
 		&a.GenerationStartedAt, &a.Phase, &a.Generation, &a.ObservedGeneration, &a.Deleting)
 	return d, err
 }
@@ -54,21 +54,21 @@ const wakeDue = `
 	ORDER BY c.id
 	` + onWaitingWake + ` WHERE o.claim IS NOT NULL`
 
-// Wake appends the wake-ups of clusters that the transaction has claimed and gives each
-// its next time. A cluster whose last wake-up still waits gets no second one; if
+// Wake appends the wake-ups of resources that the transaction has claimed and gives each
+// its next time. One whose last wake-up still waits gets no second one; if
 // that one is being published just now, the new one takes its place.
 func (tx *Tx) Wake(ctx context.Context, wakes []models.Wake) error {
 	n := len(wakes)
 	var (
-		clusters, events = make([]string, n), make([]string, n)
-		types, reasons   = make([]string, n), make([]string, n)
-		metadata         = make([]any, n)
-		next             = make([]time.Time, n)
+		ids, events    = make([]string, n), make([]string, n)
+		types, reasons = make([]string, n), make([]string, n)
+		metadata       = make([]any, n)
+		next           = make([]time.Time, n)
 	)
 	for i, w := range wakes {
-		clusters[i], events[i], next[i] = w.ClusterID, w.Event.ID, w.Next
+		ids[i], events[i], next[i] = w.ID, w.Event.ID, w.Next
 		types[i], reasons[i], metadata[i] = w.Event.Type, w.Event.Reason, w.Event.Metadata
 	}
-	_, err := tx.tx.Exec(ctx, wakeDue, clusters, events, types, reasons, metadata, next)
-	return translate("wake clusters", err)
+	_, err := tx.q.Exec(ctx, tx.sql(wakeDue), ids, events, types, reasons, metadata, next)
+	return translate("wake what is due", err)
 }

@@ -6,24 +6,36 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// Tx is a transaction. It is used by one goroutine, and only within [DB.InTx].
-type Tx struct{ tx pgx.Tx }
+// Tx is a transaction on the resources of one kind. It is used by one goroutine, and only within
+// [Resources.InTx].
+type Tx struct{ statements }
+
+// Kind returns the kind of the resources that the transaction is on.
+func (tx *Tx) Kind() models.Kind { return tx.kind }
+
+// Of returns the same transaction on the resources of another kind.
+func (tx *Tx) Of(kind models.Kind) *Tx { return &Tx{statements{db: tx.db, q: tx.q, kind: kind}} }
 
 // querier is what a statement needs: the pool or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 // InTx runs work in a transaction (READ COMMITTED) and commits it, or rolls it back when
 // work fails. It returns nil only once the commit has been acknowledged; reply to a
 // caller after that. The whole is bounded by the statement timeout.
-func (db *DB) InTx(ctx context.Context, work func(context.Context, *Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, db.timeout)
+func (r *Resources) InTx(ctx context.Context, work func(context.Context, *Tx) error) error {
+	ctx, cancel := r.db.bounded(ctx)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return work(ctx, &Tx{tx: tx}) })
+	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
+		return work(ctx, &Tx{statements{db: r.DB, q: tx, kind: r.kind}})
+	})
 	return translate("transaction", err)
 }
 

@@ -11,10 +11,10 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// Snapshot is a cluster as one statement saw it. When its cached status no longer
+// Snapshot is a resource as one statement saw it. When its cached status no longer
 // holds, it comes with everything that a new one is calculated from.
 type Snapshot struct {
-	Cluster *models.Cluster
+	Resource *models.Resource
 	// Stale says that the status must be calculated: facts came in, or its deadline passed.
 	Stale bool
 	// ByTime says that nothing but the passing of a deadline made it stale.
@@ -26,18 +26,18 @@ type Snapshot struct {
 	DroppedAt *time.Time
 }
 
-// clusterColumns are the columns of a models.Cluster, in the order that scanCluster reads.
-const clusterColumns = `
+// resourceColumns are the columns of a models.Resource, in the order that fields has.
+const resourceColumns = `
 	c.id, c.name, c.target_project_id, c.description, c.paused, c.deletion_protection, c.created_by,
 	c.generation, c.resource_version, c.labels, c.spec, c.created_at, c.updated_at, c.deletion_timestamp,
 	c.platform, c.generation_started_at, c.status`
 
 // snapshotColumns are those of a Snapshot.
-const snapshotColumns = clusterColumns + `,
+const snapshotColumns = resourceColumns + `,
 	c.status_dirty OR coalesce(c.recheck_at <= now(), false), NOT c.status_dirty, now(), c.report_dropped_at,
 	CASE WHEN c.status_dirty OR c.recheck_at <= now() THEN (` + reportFacts + `) END`
 
-// reportFacts is what a status is calculated from, of all reports on a cluster, in one
+// reportFacts is what a status is calculated from, of all reports on a resource, in one
 // value: not the reports themselves, which may be long.
 const reportFacts = `
 	SELECT json_agg(json_build_object(
@@ -76,30 +76,34 @@ func (s *storedFacts) report() models.Report {
 	return r
 }
 
-// clusterFields returns where the columns of a cluster go.
-func clusterFields(c *models.Cluster) []any {
+// fields returns where the columns of a resource go.
+func (s *statements) fields(c *models.Resource) []any {
+	own := &c.TargetProjectID
+	if s.kind == models.KindNodePool {
+		own = &c.ClusterID
+	}
 	return []any{
-		&c.ID, &c.Name, &c.TargetProjectID, &c.Description, &c.Paused, &c.DeletionProtection, &c.CreatedBy,
+		&c.ID, &c.Name, own, &c.Description, &c.Paused, &c.DeletionProtection, &c.CreatedBy,
 		&c.Generation, &c.ResourceVersion, &c.Labels, (*[]byte)(&c.Spec), &c.CreatedAt, &c.UpdatedAt, &c.DeletionTimestamp,
 		&c.Platform, &c.GenerationStartedAt, (*[]byte)(&c.Status),
 	}
 }
 
-func scanCluster(row pgx.CollectableRow) (*models.Cluster, error) {
-	c := &models.Cluster{}
-	return c, row.Scan(clusterFields(c)...)
+func (s *statements) scanResource(row pgx.CollectableRow) (*models.Resource, error) {
+	c := &models.Resource{Kind: s.kind}
+	return c, row.Scan(s.fields(c)...)
 }
 
-func scanSnapshot(row pgx.CollectableRow) (*Snapshot, error) {
-	s := &Snapshot{Cluster: &models.Cluster{}}
+func (s *statements) scanSnapshot(row pgx.CollectableRow) (*Snapshot, error) {
+	snap := &Snapshot{Resource: &models.Resource{Kind: s.kind}}
 	var reports []byte
-	fields := append(clusterFields(s.Cluster), &s.Stale, &s.ByTime, &s.Now, &s.DroppedAt, &reports)
+	fields := append(s.fields(snap.Resource), &snap.Stale, &snap.ByTime, &snap.Now, &snap.DroppedAt, &reports)
 	if err := row.Scan(fields...); err != nil {
 		return nil, err
 	}
 	var err error
-	s.Reports, err = decodeReports(reports)
-	return s, err
+	snap.Reports, err = decodeReports(reports)
+	return snap, err
 }
 
 func decodeReports(text []byte) ([]models.Report, error) {

@@ -14,26 +14,28 @@ import (
 
 // storeReport is one call of a function of the schema (migrations/00002_report.sql), which
 // reads, compares, locks, stores and wakes, and does no more of it than the report asks for.
-const storeReport = `SELECT outcome, coalesce(observed, 0) FROM store_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+const storeReport = `
+	SELECT outcome, coalesce(observed, 0), $1::uuid AS in_cluster
+	FROM store_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 
 // heartbeatEvery is how often an equal report is written down.
 const heartbeatEvery = 30 * time.Second
 
 // StoreReport stores a normalized report and says whether it was applied. debounce is how
 // soon a report that moves something wakes everybody; 0 for never. NOT_FOUND for a
-// cluster that never was, INVALID_FIELD for a generation that does not exist yet.
-func (db *DB) StoreReport(ctx context.Context, id string, r v1.StatusReport, debounce time.Duration) (v1.ReportResult, error) {
-	ctx, cancel := db.bounded(ctx)
+// resource that never was, INVALID_FIELD for a generation that does not exist yet.
+func (s *statements) StoreReport(ctx context.Context, id string, r v1.StatusReport, debounce time.Duration) (v1.ReportResult, error) {
+	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
 	args, err := reportArgs(id, r, debounce)
 	if err != nil {
 		return v1.ReportResult{}, err
 	}
-	o, err := one(ctx, db.pool, pgx.RowToStructByPos[reportOutcome], storeReport, args...)
+	o, err := one(ctx, s.q, pgx.RowToStructByPos[reportOutcome], s.sql(storeReport), args...)
 	if err != nil {
 		return v1.ReportResult{}, translate("store report", err)
 	}
-	return o.result(id, r.ControllerName)
+	return o.result(s.kind, id, r.ControllerName)
 }
 
 func reportArgs(id string, r v1.StatusReport, debounce time.Duration) ([]any, error) {
@@ -62,26 +64,37 @@ func reportArgs(id string, r v1.StatusReport, debounce time.Duration) ([]any, er
 type reportOutcome struct {
 	Outcome  string
 	Observed int64
+	// Cluster is nil for a node pool that never was.
+	Cluster *string
 }
 
-func (o reportOutcome) result(id, controller string) (v1.ReportResult, error) {
-	res := v1.ReportResult{
-		Message: "status stored", ClusterID: id, ControllerName: controller, ObservedGeneration: o.Observed, Applied: true,
+func (o reportOutcome) result(kind models.Kind, id, controller string) (v1.ReportResult, error) {
+	res := v1.ReportResult{Message: "status stored", ControllerName: controller, ObservedGeneration: o.Observed, Applied: true}
+	if o.Cluster != nil {
+		ref := models.Ref{Kind: kind, ClusterID: *o.Cluster, ID: id}
+		res.ClusterID, res.NodePoolID = ref.ClusterID, ref.NodePoolID()
 	}
 	switch o.Outcome {
 	case "stored", "equal":
 	case "stale":
 		res.Applied, res.Reason, res.Message = false, v1.NotAppliedStale, "a report of a newer generation is stored"
 	case "deleted":
-		res.Applied, res.Reason, res.Message = false, v1.NotAppliedDeleted, "the cluster is deleted; nothing was stored"
+		res.Applied, res.Reason, res.Message = false, notApplied(kind), "the "+kind.Noun()+" is deleted; nothing was stored"
 	case "ahead":
 		return v1.ReportResult{}, models.Invalid(v1.CodeInvalidField, models.NoSuchGeneration(o.Observed))
 	case "missing":
-		return v1.ReportResult{}, models.NotFound(id)
+		return v1.ReportResult{}, models.NotFound(kind, id)
 	default:
 		return v1.ReportResult{}, fmt.Errorf("store report: unknown outcome %q", o.Outcome)
 	}
 	return res, nil
+}
+
+func notApplied(kind models.Kind) string {
+	if kind == models.KindNodePool {
+		return v1.NotAppliedNodePoolDeleted
+	}
+	return v1.NotAppliedDeleted
 }
 
 const dropReport = `
@@ -92,36 +105,41 @@ const dropReport = `
 	)
 	SELECT EXISTS (SELECT FROM cluster), EXISTS (SELECT FROM dropped)`
 
-// DropReport forgets what a controller has reported on a living cluster, so that it is no
-// longer expected there; NOT_FOUND when there is no such cluster, or no report.
-func (db *DB) DropReport(ctx context.Context, id, controller string) error {
-	ctx, cancel := db.bounded(ctx)
+// DropReport forgets what a controller has reported on a living resource, so that it is no
+// longer expected there; NOT_FOUND when there is no such resource, or no report.
+func (s *statements) DropReport(ctx context.Context, id, controller string) error {
+	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	type outcome struct{ Cluster, Dropped bool }
-	o, err := one(ctx, db.pool, pgx.RowToStructByPos[outcome], dropReport, id, controller)
+	type outcome struct{ Found, Dropped bool }
+	o, err := one(ctx, s.q, pgx.RowToStructByPos[outcome], s.sql(dropReport), id, controller)
 	switch {
 	case err != nil:
 		return translate("drop report", err)
-	case !o.Cluster:
-		return models.NotFound(id)
+	case !o.Found:
+		return models.NotFound(s.kind, id)
 	case !o.Dropped:
 		return models.NoReport(controller)
 	}
 	return nil
 }
 
-// ControllerStatuses returns the stored reports on a cluster, in the order of the controllers' names.
-func (db *DB) ControllerStatuses(ctx context.Context, id string) ([]v1.ControllerStatus, error) {
-	ctx, cancel := db.bounded(ctx)
+const readReports = `
+	SELECT controller_name, observed_generation, conditions, metadata, last_error, updated_at
+	FROM controller_status WHERE cluster_id = $1 ORDER BY controller_name`
+
+// Reports returns the stored reports on a resource, in the order of the controllers' names.
+func (s *statements) Reports(ctx context.Context, of models.Ref) ([]v1.ControllerStatus, error) {
+	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	list, err := collect(ctx, db.pool, scanControllerStatus, `
-		SELECT cluster_id, controller_name, observed_generation, conditions, metadata, last_error, updated_at
-		FROM controller_status WHERE cluster_id = $1 ORDER BY controller_name`, id)
+	list, err := collect(ctx, s.q, scanReport, s.sql(readReports), of.ID)
+	for i := range list {
+		list[i].ClusterID, list[i].NodePoolID = of.ClusterID, of.NodePoolID()
+	}
 	return list, translate("read reports", err)
 }
 
-func scanControllerStatus(row pgx.CollectableRow) (s v1.ControllerStatus, err error) {
-	err = row.Scan(&s.ClusterID, &s.ControllerName, &s.ObservedGeneration, &s.Conditions,
+func scanReport(row pgx.CollectableRow) (s v1.ControllerStatus, err error) {
+	err = row.Scan(&s.ControllerName, &s.ObservedGeneration, &s.Conditions,
 		(*[]byte)(&s.Metadata), &s.LastError, &s.LastUpdated)
 	return s, err
 }

@@ -9,7 +9,7 @@ import (
 
 // NewStatus is a calculated status, to be stored if nothing has changed meanwhile.
 type NewStatus struct {
-	ClusterID string
+	ID string
 	// ResourceVersion is the one of the snapshot that the status was calculated from.
 	ResourceVersion int64
 	// Status is the JSON text of a v1.Status.
@@ -19,7 +19,7 @@ type NewStatus struct {
 	// ByTime says that the passing of a deadline changed the status, and no report did:
 	// that is a new resource version.
 	ByTime bool
-	// Attention says that the status puts the cluster in the attention lane: its next wake-up is
+	// Attention says that the status puts the resource in the attention lane: its next wake-up is
 	// then at most Pull away.
 	Attention bool
 	Pull      time.Duration
@@ -30,7 +30,7 @@ type NewStatus struct {
 // next moments it is as if the statement had not run yet, and it will be run again.
 const laxCommit = `(SELECT set_config('synchronous_commit', 'off', true)) lax`
 
-// storeStatuses stores each status on the condition that its cluster is as it was read; a
+// storeStatuses stores each status on the condition that its resource is as it was read; a
 // deletion is a new version as well.
 // Rows that somebody is changing at the moment are skipped: they will be dirty again.
 //
@@ -58,15 +58,15 @@ const storeStatuses = `
 	SELECT id, resource_version FROM stored, ` + laxCommit
 
 // StoreStatuses stores calculated statuses in one statement and returns the resource
-// versions of those that were stored, by cluster. One that is not among them has
+// versions of those that were stored, by id. One that is not among them has
 // changed since its snapshot, and is still marked dirty.
-func (db *DB) StoreStatuses(ctx context.Context, list []NewStatus) (map[string]int64, error) {
+func (s *statements) StoreStatuses(ctx context.Context, list []NewStatus) (map[string]int64, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	ctx, cancel := db.bounded(ctx)
+	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	rows, err := db.pool.Query(ctx, db.storeStatus, statusArrays(list)...)
+	rows, err := s.q.Query(ctx, s.sql(s.db.storeStatus), statusArrays(list)...)
 	if err != nil {
 		return nil, translate("store statuses", err)
 	}
@@ -95,7 +95,7 @@ func statusArrays(list []NewStatus) []any {
 		pulls     = make([]time.Duration, n)
 	)
 	for i, s := range list {
-		ids[i], versions[i], statuses[i] = s.ClusterID, s.ResourceVersion, s.Status
+		ids[i], versions[i], statuses[i] = s.ID, s.ResourceVersion, s.Status
 		byTime[i], attention[i], pulls[i] = s.ByTime, s.Attention, s.Pull
 		if !s.RecheckAt.IsZero() {
 			rechecks[i] = &s.RecheckAt
@@ -104,16 +104,21 @@ func statusArrays(list []NewStatus) []any {
 	return []any{ids, versions, statuses, rechecks, byTime, attention, pulls}
 }
 
-// StaleStatuses returns up to limit clusters whose status must be calculated: those
+const staleStatuses = `
+	WITH found AS MATERIALIZED ( -- by id: an index of the living ones would be walked
+		SELECT * FROM clusters WHERE id = ANY (ARRAY(
+			(SELECT cluster_id FROM stale_statuses LIMIT $1)
+			UNION
+			(SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL ORDER BY recheck_at LIMIT $1)
+			LIMIT $1))
+	)
+	SELECT ` + snapshotColumns + ` FROM found c WHERE c.deleted_at IS NULL`
+
+// StaleStatuses returns up to limit resources whose status must be calculated: those
 // with new facts, and those whose deadline has passed.
-func (db *DB) StaleStatuses(ctx context.Context, limit int) ([]*Snapshot, error) {
-	return db.snapshots(ctx, "find stale statuses", `
-		WITH found AS MATERIALIZED ( -- by id: an index of the living ones would be walked
-			SELECT * FROM clusters WHERE id = ANY (ARRAY(
-				(SELECT cluster_id FROM stale_statuses LIMIT $1)
-				UNION
-				(SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL ORDER BY recheck_at LIMIT $1)
-				LIMIT $1))
-		)
-		SELECT `+snapshotColumns+` FROM found c WHERE c.deleted_at IS NULL`, limit)
+func (s *statements) StaleStatuses(ctx context.Context, limit int) ([]*Snapshot, error) {
+	ctx, cancel := s.db.bounded(ctx)
+	defer cancel()
+	list, err := collect(ctx, s.q, s.scanSnapshot, s.sql(staleStatuses), limit)
+	return list, translate("find stale statuses", err)
 }

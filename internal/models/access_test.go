@@ -132,17 +132,17 @@ func TestEvents(t *testing.T) {
 			ID: "e1", Type: "cluster.updated", Reason: "spec_changed", RequestID: "req-1", Traceparent: "00-4bf9-00f0-01",
 			Metadata: v1.EventMetadata{TriggeredBy: "user", UserEmail: alice.Email},
 		}},
-		"a wake-up by hand": {ManualWake("e2", by), NewEvent{
+		"a wake-up by hand": {ManualWake("e2", KindCluster, by), NewEvent{
 			ID: "e2", Type: "cluster.reconcile", Reason: "manual", RequestID: "req-1", Traceparent: "00-4bf9-00f0-01",
 			Metadata: v1.EventMetadata{TriggeredBy: "manual", UserEmail: alice.Email},
 		}},
-		"the attention lane": {ScheduledWake("e3", attention, false), NewEvent{
+		"the attention lane": {ScheduledWake("e3", KindCluster, attention, false), NewEvent{
 			ID: "e3", Type: "cluster.reconcile", Reason: "attention", Metadata: v1.EventMetadata{TriggeredBy: "scheduler", Interval: "30s"},
 		}},
-		"the stable lane": {ScheduledWake("e4", usual.Lane(settled, minute(180)), false), NewEvent{
+		"the stable lane": {ScheduledWake("e4", KindCluster, usual.Lane(settled, minute(180)), false), NewEvent{
 			ID: "e4", Type: "cluster.reconcile", Reason: "stable", Metadata: v1.EventMetadata{TriggeredBy: "scheduler", Interval: "5m"},
 		}},
-		"a report that moved something": {ScheduledWake("e5", attention, true), NewEvent{
+		"a report that moved something": {ScheduledWake("e5", KindCluster, attention, true), NewEvent{
 			ID: "e5", Type: "cluster.reconcile", Reason: "reactive", Metadata: v1.EventMetadata{TriggeredBy: "reactive", Interval: "30s"},
 		}},
 	} {

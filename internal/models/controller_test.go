@@ -227,7 +227,7 @@ func TestErrors(t *testing.T) {
 	}
 	for code, err := range map[v1.Code]error{
 		v1.CodeClusterNameExists: errors.Join(errors.New("first"), err),
-		v1.CodeNotFound:          NotFound("0195"),
+		v1.CodeNotFound:          NotFound(KindCluster, "0195"),
 		v1.CodeInternal:          cause,
 	} {
 		if got := CodeOf(err); got != code {

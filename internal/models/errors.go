@@ -69,13 +69,15 @@ func Invalid(code v1.Code, faults ...Fault) error {
 	return &Error{Code: code, Message: faults[0].Field + " " + faults[0].Reason, Faults: faults}
 }
 
-// NotFound returns the error for a cluster that does not exist for the caller. It says
-// the same whether the cluster was never there, is deleted or belongs to somebody else.
-func NotFound(id string) *Error { return Errorf(v1.CodeNotFound, "cluster %s not found", id) }
+// NotFound returns the error for a resource that does not exist for the caller. It says
+// the same whether it was never there, is deleted or belongs to somebody else.
+func NotFound(kind Kind, id string) *Error {
+	return Errorf(v1.CodeNotFound, "%s %s not found", kind.Noun(), id)
+}
 
-// NoReport returns the error for a controller that has not reported on a cluster.
+// NoReport returns the error for a controller that has not reported on a resource.
 func NoReport(controller string) error {
-	return Invalid(v1.CodeNotFound, Fault{Field: "controller_name", Reason: "has not reported on this cluster", Value: controller})
+	return Invalid(v1.CodeNotFound, Fault{Field: "controller_name", Reason: "has not reported on it", Value: controller})
 }
 
 // CodeOf returns the code of an error: INTERNAL for one that is not an [Error].

@@ -6,15 +6,6 @@ import (
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
-// Kind is a kind of resource; each has a topic of its own.
-type Kind string
-
-// The kinds of resources.
-const (
-	KindCluster  Kind = "cluster"
-	KindNodePool Kind = "nodepool"
-)
-
 // QueuedEvent is an event as it waits in the outbox, with all that its message carries.
 type QueuedEvent struct {
 	// Seq is its place in the outbox, and the handle by which it is marked.
@@ -60,17 +51,17 @@ func UserEvent(id, eventType, reason string, by Actor) NewEvent {
 }
 
 // ManualWake returns the wake-up that the actor asks for.
-func ManualWake(id string, by Actor) NewEvent {
-	e := UserEvent(id, v1.ClusterReconcile, v1.ReasonManual, by)
+func ManualWake(id string, kind Kind, by Actor) NewEvent {
+	e := UserEvent(id, kind.Event(Reconcile), v1.ReasonManual, by)
 	e.Metadata.TriggeredBy = v1.TriggeredByManual
 	return e
 }
 
 // ScheduledWake returns the wake-up of a lane. A reactive one, caused by a report, names
 // the lane's interval too, since that is what follows it.
-func ScheduledWake(id string, lane Lane, reactive bool) NewEvent {
+func ScheduledWake(id string, kind Kind, lane Lane, reactive bool) NewEvent {
 	e := NewEvent{
-		ID: id, Type: v1.ClusterReconcile, Reason: lane.Reason,
+		ID: id, Type: kind.Event(Reconcile), Reason: lane.Reason,
 		Metadata: v1.EventMetadata{TriggeredBy: v1.TriggeredByScheduler, Interval: IntervalName(lane.Interval)},
 	}
 	if reactive {
@@ -81,11 +72,12 @@ func ScheduledWake(id string, lane Lane, reactive bool) NewEvent {
 
 // Backlog is the state of the queue and of the statuses, for metrics.
 type Backlog struct {
-	Unpublished     int64
-	SetAside        int64
-	OldestAge       time.Duration
-	ClustersByPhase map[string]int64
-	DirtyRows       int64
+	Unpublished      int64
+	SetAside         int64
+	OldestAge        time.Duration
+	ClustersByPhase  map[string]int64
+	NodePoolsByPhase map[string]int64
+	DirtyRows        int64
 }
 
 // MaxAttempts is how often Pub/Sub may refuse an event for good before it is set aside,

@@ -36,13 +36,13 @@ func ParseEmail(text string) (string, error) {
 	return strings.ToLower(text), nil
 }
 
-// SeesAll reports whether the actor reads every cluster and not just its own.
+// SeesAll reports whether the actor reads every resource and not just its own.
 func (a Actor) SeesAll() bool { return a.Controller || a.Admin }
 
 // SeesSecrets reports whether redacted fields are shown to the actor.
 func (a Actor) SeesSecrets() bool { return a.Controller }
 
-// Owner returns whose clusters the actor is limited to; "" for everybody's.
+// Owner returns whose resources the actor is limited to; "" for everybody's.
 func (a Actor) Owner() string {
 	if a.SeesAll() {
 		return ""
@@ -50,11 +50,11 @@ func (a Actor) Owner() string {
 	return a.Email
 }
 
-// MayWrite checks that the actor may create, change and delete clusters: FORBIDDEN for
+// MayWrite checks that the actor may create, change and delete resources: FORBIDDEN for
 // a controller that is no admin.
 func (a Actor) MayWrite() error {
 	if a.Controller && !a.Admin {
-		return Errorf(v1.CodeForbidden, "a controller may not create, change or delete clusters")
+		return Errorf(v1.CodeForbidden, "a controller may not create, change or delete what users declare")
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (a Actor) MayDropReport(controller string) error {
 	return a.MayReport(controller)
 }
 
-// MayFilterByCreator checks that the actor may ask for somebody's clusters by name.
+// MayFilterByCreator checks that the actor may ask for somebody's resources by name.
 func (a Actor) MayFilterByCreator(email string) error {
 	if a.SeesAll() || strings.EqualFold(email, a.Email) {
 		return nil

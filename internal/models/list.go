@@ -14,28 +14,30 @@ const (
 	CountedUpTo  = 1000
 )
 
-// ListQuery asks for a page of clusters, newest first. Empty filters match everything.
+// ListQuery asks for a page of resources, newest first. Empty filters match everything.
 type ListQuery struct {
-	Limit     int
-	Offset    int
-	Phase     v1.Phase
-	Platform  string
-	Name      string
+	Limit    int
+	Offset   int
+	Phase    v1.Phase
+	Platform string
+	Name     string
+	// ClusterID is whose node pools are asked for; no filter of clusters.
+	ClusterID string
 	CreatedBy string
 	Labels    []Requirement
 	// ExactTotal counts all matches, at a cost that grows with them.
 	ExactTotal bool
 }
 
-// Page is a page of clusters.
+// Page is a page of resources.
 type Page struct {
-	Clusters []*Cluster
+	Resources []*Resource
 	// Total is the number of matches of the query, or a lower bound of it.
 	Total             int64
 	TotalIsLowerBound bool
 }
 
-// Scoped returns the query as the actor may ask it: a user's covers the own clusters
+// Scoped returns the query as the actor may ask it: a user's covers the own ones
 // only. Platforms and addresses are compared without regard to case.
 func (q ListQuery) Scoped(by Actor) (ListQuery, error) {
 	if q.CreatedBy != "" {
@@ -45,6 +47,7 @@ func (q ListQuery) Scoped(by Actor) (ListQuery, error) {
 	}
 	q.CreatedBy = strings.ToLower(q.CreatedBy)
 	q.Platform = strings.ToLower(q.Platform)
+	q.ClusterID = strings.ToLower(q.ClusterID)
 	if owner := by.Owner(); owner != "" {
 		q.CreatedBy = owner
 	}
@@ -68,8 +71,11 @@ func (q ListQuery) check() error {
 	if q.Platform != "" && !platformType.MatchString(q.Platform) {
 		faults = append(faults, Fault{Field: "platform", Reason: "must be 1 to 63 letters, digits and '-'", Value: q.Platform})
 	}
+	if q.ClusterID != "" && !IsID(q.ClusterID) {
+		faults = append(faults, clusterIDFault(q.ClusterID))
+	}
 	if q.Name != "" && !IsName(q.Name) {
-		faults = append(faults, Fault{Field: "name", Reason: "is not a cluster name", Value: q.Name})
+		faults = append(faults, Fault{Field: "name", Reason: "is not a name", Value: q.Name})
 	}
 	return Invalid(v1.CodeInvalidQuery, faults...)
 }

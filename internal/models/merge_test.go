@@ -100,42 +100,42 @@ func TestPatch(t *testing.T) {
 	const whole = `{"a":1,"release":{"version":"4.17"},"pull":{"secret":"S","url":"u"}}`
 	for _, row := range []struct {
 		why    string
-		patch  v1.PatchCluster
-		want   func(*Cluster)
+		patch  Patch
+		want   func(*Resource)
 		change Change
 	}{
-		{"nothing", v1.PatchCluster{}, func(*Cluster) {}, Change{}},
-		{"the same value", v1.PatchCluster{Spec: v1.Object(`{"a":1.0,"pull":{}}`)}, func(*Cluster) {}, Change{}},
+		{"nothing", Patch{}, func(*Resource) {}, Change{}},
+		{"the same value", Patch{Spec: v1.Object(`{"a":1.0,"pull":{}}`)}, func(*Resource) {}, Change{}},
 		{
 			"one field of the spec",
-			v1.PatchCluster{Spec: v1.Object(`{"pull":{"url":"v"}}`)},
-			func(c *Cluster) {
+			Patch{Spec: v1.Object(`{"pull":{"url":"v"}}`)},
+			func(c *Resource) {
 				c.Spec = v1.Object(`{"a":1,"pull":{"secret":"S","url":"v"},"release":{"version":"4.17"}}`)
 			},
 			Change{Spec: true},
 		},
 		{
 			"null removes a secret and a defaulted field",
-			v1.PatchCluster{Spec: v1.Object(`{"pull":{"secret":null},"release":null}`)},
-			func(c *Cluster) { c.Spec = v1.Object(`{"a":1,"pull":{"url":"u"}}`) },
+			Patch{Spec: v1.Object(`{"pull":{"secret":null},"release":null}`)},
+			func(c *Resource) { c.Spec = v1.Object(`{"a":1,"pull":{"url":"u"}}`) },
 			Change{Spec: true},
 		},
 		{
 			"a label comes and one goes",
-			v1.PatchCluster{Labels: v1.Object(`{"env":null,"team":"a"}`)},
-			func(c *Cluster) { c.Labels = map[string]string{"team": "a"} },
+			Patch{Labels: v1.Object(`{"env":null,"team":"a"}`)},
+			func(c *Resource) { c.Labels = map[string]string{"team": "a"} },
 			Change{Metadata: true},
 		},
 		{
 			"no labels",
-			v1.PatchCluster{Labels: v1.Object(`null`)},
-			func(c *Cluster) { c.Labels = map[string]string{} },
+			Patch{Labels: v1.Object(`null`)},
+			func(c *Resource) { c.Labels = map[string]string{} },
 			Change{Metadata: true},
 		},
 		{
 			"what describes it",
-			v1.PatchCluster{Description: new(""), Paused: new(true), ID: new("0195"), Name: new("prod")},
-			func(c *Cluster) { c.Description, c.Paused = "", true },
+			Patch{Description: new(""), Paused: new(true), ID: new("0195"), Name: new("prod")},
+			func(c *Resource) { c.Description, c.Paused = "", true },
 			Change{Metadata: true},
 		},
 	} {
@@ -155,7 +155,7 @@ func TestPatch(t *testing.T) {
 // The result is judged, not the patch.
 func TestPatchFaults(t *testing.T) {
 	t.Parallel()
-	_, _, err := rules.Patch(stored(`{"platform":{"type":"gcp"}}`), v1.PatchCluster{
+	_, _, err := rules.Patch(stored(`{"platform":{"type":"gcp"}}`), Patch{
 		Spec: v1.Object(`{"platform":{"type":"g c p"}}`), Labels: v1.Object(`{"a b":"c"}`), Name: new("other"),
 	})
 	want := []string{
@@ -166,7 +166,7 @@ func TestPatchFaults(t *testing.T) {
 	if diff := cmp.Diff(want, faultsOf(t, err)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	_, _, err = rules.Patch(stored(`{}`), v1.PatchCluster{Spec: v1.Object(`null`)})
+	_, _, err = rules.Patch(stored(`{}`), Patch{Spec: v1.Object(`null`)})
 	if diff := cmp.Diff([]string{"spec cannot be removed"}, faultsOf(t, err)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -7,11 +7,11 @@ import (
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
-// CheckPreconditions holds the two preconditions of a change against the cluster as it
+// CheckPreconditions holds the two preconditions of a change against the resource as it
 // is stored: If-Match (RFC 9110, section 13.1.1; "" for none), which any change since
 // breaks, and the generation that the author has read, which only a change of the spec
 // does. PRECONDITION_FAILED or GENERATION_CONFLICT.
-func CheckPreconditions(stored *Cluster, ifMatch string, generation *int64) error {
+func CheckPreconditions(stored *Resource, ifMatch string, generation *int64) error {
 	if err := checkIfMatch(stored, ifMatch); err != nil {
 		return err
 	}
@@ -25,16 +25,21 @@ func CheckPreconditions(stored *Cluster, ifMatch string, generation *int64) erro
 	return nil
 }
 
-// CheckDeletion holds a deletion against the cluster: PRECONDITION_FAILED, or
+// Deleting returns the error for a change of a resource that is being deleted, or within it.
+func Deleting(kind Kind) error {
+	return Errorf(v1.CodeClusterDeleting, "the %s is being deleted", kind.Noun())
+}
+
+// CheckDeletion holds a deletion against the resource: PRECONDITION_FAILED, or
 // DELETION_PROTECTED, which names the call that lifts the protection.
-func CheckDeletion(stored *Cluster, ifMatch string) error {
+func CheckDeletion(stored *Resource, ifMatch string) error {
 	if err := checkIfMatch(stored, ifMatch); err != nil {
 		return err
 	}
 	if stored.DeletionProtection {
 		return &Error{
 			Code:    v1.CodeDeletionProtected,
-			Message: "the cluster is protected from deletion; PATCH it with {\"deletion_protection\": false} first",
+			Message: "the " + stored.Kind.Noun() + " is protected from deletion; PATCH it with {\"deletion_protection\": false} first",
 			Faults:  []Fault{{Field: "deletion_protection", Reason: "is true"}},
 		}
 	}
@@ -42,7 +47,7 @@ func CheckDeletion(stored *Cluster, ifMatch string) error {
 }
 
 // checkIfMatch compares strongly: a weak tag never matches.
-func checkIfMatch(stored *Cluster, ifMatch string) error {
+func checkIfMatch(stored *Resource, ifMatch string) error {
 	if ifMatch == "" || strings.TrimSpace(ifMatch) == "*" {
 		return nil
 	}
@@ -52,7 +57,7 @@ func checkIfMatch(stored *Cluster, ifMatch string) error {
 	}
 	return &Error{
 		Code:    v1.CodePreconditionFailed,
-		Message: "the cluster has changed since it was read; read it again",
+		Message: "the " + stored.Kind.Noun() + " has changed since it was read; read it again",
 		Faults:  []Fault{{Field: "If-Match", Reason: "does not name the current version"}},
 	}
 }

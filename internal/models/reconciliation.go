@@ -71,7 +71,7 @@ func (c Cadence) Pull(u float64) time.Duration {
 
 // Due is a resource whose wake-up is due.
 type Due struct {
-	ClusterID string
+	ID        string
 	Attention Attention
 	// Reactive says that a report pulled the wake-up forward.
 	Reactive bool
@@ -82,16 +82,16 @@ type Due struct {
 
 // Wake is the answer to a [Due]: the event to send, and when the next one is due.
 type Wake struct {
-	ClusterID string
-	Event     NewEvent
-	Next      time.Time
+	ID    string
+	Event NewEvent
+	Next  time.Time
 }
 
 // Wake returns the wake-up of a due resource. id is the event's; u is a random number in
 // [0, 1) for the jitter.
-func (c Cadence) Wake(d Due, id string, u float64) Wake {
+func (c Cadence) Wake(d Due, id string, kind Kind, u float64) Wake {
 	lane := c.Lane(d.Attention, d.Now)
-	return Wake{ClusterID: d.ClusterID, Event: ScheduledWake(id, lane, d.Reactive), Next: d.Now.Add(lane.Jittered(u))}
+	return Wake{ID: d.ID, Event: ScheduledWake(id, kind, lane, d.Reactive), Next: d.Now.Add(lane.Jittered(u))}
 }
 
 // IntervalName writes an interval as events carry it: 30s, 5m, 1h30m.

@@ -132,7 +132,7 @@ func TestRedactProperties(t *testing.T) {
 			t.Fatalf("a spec without secrets became another text:\n%s\n%s", spec, out)
 		}
 		// Whoever cannot see the secrets puts back what was read, and changes nothing.
-		back := ClusterRules{Secrets: secrets}.keepHidden(spec, out)
+		back := Rules{Secrets: secrets}.keepHidden(spec, out)
 		if !sameJSON(spec, back) {
 			t.Fatalf("read and put back, %s became %s", spec, back)
 		}

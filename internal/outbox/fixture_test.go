@@ -111,7 +111,7 @@ func (s *server) published() []string {
 // world is a database and a Pub/Sub server for one test.
 type world struct {
 	url    string
-	db     *database.DB
+	db     *database.Resources
 	server *server
 }
 
@@ -122,12 +122,12 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func openDB(t *testing.T, url string) *database.DB {
+func openDB(t *testing.T, url string) *database.Resources {
 	t.Helper()
 	db, err := database.Open(t.Context(), database.Options{URL: url, MaxOpenConns: 10})
 	must(t, err)
 	t.Cleanup(db.Close)
-	return db
+	return db.Resources(models.KindCluster)
 }
 
 func openPubSub(t *testing.T, addr string) *pubsub.Service {
@@ -178,17 +178,17 @@ func (w *world) drive(t *testing.T, r *outbox.Relay) {
 	})
 }
 
-func (w *world) create(t *testing.T) *models.Cluster {
+func (w *world) create(t *testing.T) *models.Resource {
 	t.Helper()
 	c := newCluster()
-	_, err := w.db.InsertCluster(t.Context(), c, time.Minute, change(v1.ClusterCreated))
+	_, err := w.db.Insert(t.Context(), c, time.Minute, change(v1.ClusterCreated))
 	must(t, err)
 	return c
 }
 
-func newCluster() *models.Cluster {
+func newCluster() *models.Resource {
 	id := uuid.NewString()
-	return &models.Cluster{ID: id, Name: "c-" + id, CreatedBy: "a@example.com", Spec: v1.Object(`{"platform":{"type":"GCP"}}`)}
+	return &models.Resource{ID: id, Name: "c-" + id, CreatedBy: "a@example.com", Spec: v1.Object(`{"platform":{"type":"GCP"}}`)}
 }
 
 func change(kind string) models.NewEvent {
@@ -196,7 +196,7 @@ func change(kind string) models.NewEvent {
 }
 
 func wake() models.NewEvent {
-	return models.ManualWake(uuid.NewString(), models.Actor{Email: "a@example.com"})
+	return models.ManualWake(uuid.NewString(), models.KindCluster, models.Actor{Email: "a@example.com"})
 }
 
 // update changes the spec of a cluster, and returns the id of the event. before runs in
@@ -204,12 +204,12 @@ func wake() models.NewEvent {
 func (w *world) update(ctx context.Context, id string, before ...func()) (string, error) {
 	e := change(v1.ClusterUpdated)
 	return e.ID, w.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-		c, err := tx.LockCluster(ctx, id, "")
+		c, err := tx.Lock(ctx, id, "")
 		if err != nil {
 			return err
 		}
 		c.Spec = v1.Object(fmt.Sprintf(`{"n":%d}`, c.Generation))
-		_, err = tx.UpdateCluster(ctx, c, models.Change{Spec: true}, time.Minute, e)
+		_, err = tx.Update(ctx, c, models.Change{Spec: true}, time.Minute, e)
 		for _, f := range before {
 			f()
 		}
@@ -226,10 +226,10 @@ func (w *world) mustUpdate(t *testing.T, id string) string {
 
 func (w *world) remove(ctx context.Context, id string) error {
 	return w.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-		if _, err := tx.LockCluster(ctx, id, ""); err != nil {
+		if _, err := tx.Lock(ctx, id, ""); err != nil {
 			return err
 		}
-		_, err := tx.DeleteCluster(ctx, id, change(v1.ClusterDeleted))
+		_, err := tx.Delete(ctx, id, change(v1.ClusterDeleted))
 		return err
 	})
 }

@@ -150,7 +150,7 @@ func (w *world) checkDeath(t *testing.T, point, what string, before []string) {
 		if len(now) != 0 {
 			t.Errorf("%d events are on record, though no relay ran", len(now))
 		}
-		if _, err := w.db.GetCluster(t.Context(), what, ""); err != nil {
+		if _, err := w.db.Get(t.Context(), what, ""); err != nil {
 			t.Errorf("what was committed is gone: %v", err)
 		}
 		return

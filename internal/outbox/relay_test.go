@@ -286,7 +286,8 @@ func TestOneWakeUpWaits(t *testing.T) {
 	must(t, err)
 	wakeUp := func() string {
 		e := wake()
-		must(t, w.db.WakeCluster(t.Context(), c.ID, "", e))
+		_, err := w.db.WakeNow(t.Context(), c.ID, "", e)
+		must(t, err)
 		if n := w.backlog(t).Unpublished; n != 1 {
 			t.Errorf("%d wake-ups wait, want 1", n)
 		}

@@ -42,12 +42,12 @@ func TestTrap01_PublishingIsApartFromCommitting(t *testing.T) {
 	undo := errors.New("undo")
 	rolledBack := newCluster()
 	err := w.db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
-		locked, err := tx.LockCluster(ctx, w.create(t).ID, "")
+		locked, err := tx.Lock(ctx, w.create(t).ID, "")
 		if err != nil {
 			return err
 		}
 		rolledBack.ID = locked.ID
-		if _, err := tx.DeleteCluster(ctx, locked.ID, change(v1.ClusterDeleted)); err != nil {
+		if _, err := tx.Delete(ctx, locked.ID, change(v1.ClusterDeleted)); err != nil {
 			return err
 		}
 		return undo
@@ -88,10 +88,10 @@ func TestTrap18_ChangesGoBeforeWakeUps(t *testing.T) {
 
 	due := make([]models.Wake, clusters)
 	for i, row := range w.rows(t) {
-		due[i] = models.Wake{ClusterID: row.Resource, Event: wake(), Next: time.Now()}
+		due[i] = models.Wake{ID: row.Resource, Event: wake(), Next: time.Now()}
 	}
 	must(t, w.db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error { return tx.Wake(ctx, due) }))
-	changed := w.mustUpdate(t, due[0].ClusterID)
+	changed := w.mustUpdate(t, due[0].ID)
 	if n := w.backlog(t).Unpublished; n != clusters+1 {
 		t.Fatalf("%d events wait, want %d", n, clusters+1)
 	}
@@ -111,7 +111,7 @@ func (w *world) fill(t *testing.T, n int) {
 	results := make(chan error)
 	for range n {
 		go func() {
-			_, err := w.db.InsertCluster(t.Context(), newCluster(), time.Minute, change(v1.ClusterCreated))
+			_, err := w.db.Insert(t.Context(), newCluster(), time.Minute, change(v1.ClusterCreated))
 			results <- err
 		}()
 	}
@@ -134,7 +134,7 @@ func TestTrap20_EventsAreSentInBatches(t *testing.T) {
 		}
 		return nil
 	})
-	store := &countingStore{DB: w.db}
+	store := &countingStore{DB: w.db.DB}
 	r := outbox.New(store, openPubSub(t, w.server.addr), &counter{}, quiet(), outbox.Options{})
 	start := time.Now()
 	run(t, r)

@@ -52,10 +52,10 @@ type fleet struct {
 
 // replica is what one process of the service has: a pool, the use cases and a scheduler.
 type replica struct {
-	*service.Clusters
+	*service.Resources
 	*reconciliation.Scheduler
 
-	db *database.DB
+	db *database.Resources
 }
 
 func newFleet(t testing.TB, replicas int) *fleet {
@@ -78,13 +78,13 @@ func newReplica(t testing.TB, url string) *replica {
 	db, err := database.Open(t.Context(), database.Options{URL: url, MaxOpenConns: 4})
 	must(t, err)
 	t.Cleanup(db.Close)
-	clusters := service.NewClusters(db, service.Settings{
-		Rules: models.ClusterRules{Secrets: models.NewSecrets(nil)},
+	clusters := service.NewResources(models.KindCluster, db, service.Settings{
+		Secrets: models.NewSecrets(nil),
 		// Without a debounce reports wake nobody, so that every event is a pass's own.
 		Cadence:          models.Cadence{Attention: attentionEvery, Stable: stableEvery, AttentionAge: 2 * time.Hour},
 		ProgressDeadline: 30 * time.Minute,
 	}, func() {}, discard{})
-	return &replica{clusters, reconciliation.NewScheduler(clusters, tick, discard{}, slog.New(slog.DiscardHandler)), db}
+	return &replica{clusters, reconciliation.NewScheduler(tick, discard{}, slog.New(slog.DiscardHandler), clusters), db.Resources(models.KindCluster)}
 }
 
 // discard is told things and forgets them.

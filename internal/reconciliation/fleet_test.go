@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // TestAStalledReplicaHoldsUpOnlyItsShare has one replica stop in the middle of its pass
@@ -50,12 +51,12 @@ func TestAPausedClusterIsLeftAlone(t *testing.T) {
 	f := newFleet(t, 1)
 	r := f.replicas[0]
 	yes, no, spec := true, false, v1.Object(`{"a":1}`)
-	born, err := r.Create(t.Context(), alice, v1.CreateCluster{Name: "born-paused", Paused: true, Spec: spec})
+	born, err := r.Create(t.Context(), alice, models.Draft{Name: "born-paused", Paused: true, Spec: spec})
 	must(t, err)
-	later, err := r.Create(t.Context(), alice, v1.CreateCluster{Name: "paused-later", Spec: spec})
+	later, err := r.Create(t.Context(), alice, models.Draft{Name: "paused-later", Spec: spec})
 	must(t, err)
 	set := func(id string, paused *bool) {
-		_, err := r.Update(t.Context(), alice, id, v1.UpdateCluster{Spec: spec, Paused: paused}, "")
+		_, err := r.Update(t.Context(), alice, id, models.Edit{Spec: spec, Paused: paused}, "")
 		must(t, err)
 	}
 	r.SetOffset(time.Hour)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // stalledReplicaEnv makes the test binary a replica that stops in the middle of a pass;
@@ -28,7 +29,7 @@ func stall(url string) error {
 	if err != nil {
 		return err
 	}
-	return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+	return db.Resources(models.KindCluster).InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
 		due, err := tx.ClaimDue(ctx, 0, share)
 		if err != nil {
 			return err

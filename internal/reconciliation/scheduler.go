@@ -23,7 +23,7 @@ const (
 
 // Scheduler runs passes. It is used by one goroutine.
 type Scheduler struct {
-	service  Service
+	services []Service
 	observer Observer
 	log      *slog.Logger
 	interval time.Duration
@@ -32,9 +32,9 @@ type Scheduler struct {
 	failing bool
 }
 
-// NewScheduler returns a scheduler that runs a pass every interval.
-func NewScheduler(s Service, interval time.Duration, o Observer, log *slog.Logger) *Scheduler {
-	return &Scheduler{service: s, interval: interval, observer: o, log: log}
+// NewScheduler returns a scheduler that runs a pass over the resources of each service every interval.
+func NewScheduler(interval time.Duration, o Observer, log *slog.Logger, services ...Service) *Scheduler {
+	return &Scheduler{services: services, interval: interval, observer: o, log: log}
 }
 
 // Result is what a pass did.
@@ -72,19 +72,23 @@ func (s *Scheduler) report(ctx context.Context, err error) {
 }
 
 // RunOnce runs one pass: it refreshes what is stale and wakes what is due, the most
-// overdue first, up to 10,000 of each in batches. Neither half depends on the other: a
-// status that cannot be calculated keeps nobody asleep. Work done before an error stands.
+// overdue first, up to 10,000 of each kind in batches. Neither half depends on the other, nor one
+// kind on another: a status that cannot be calculated keeps nobody asleep. Work done before an
+// error stands.
 func (s *Scheduler) RunOnce(ctx context.Context) (Result, error) {
 	began := time.Now()
 	var r Result
-	err := errors.Join(s.refresh(ctx, &r), s.wake(ctx, &r))
+	var errs []error
+	for _, service := range s.services {
+		errs = append(errs, refresh(ctx, service, &r), s.wake(ctx, service, &r))
+	}
 	s.observer.PassDone(time.Since(began), len(r.Lateness), r.Lateness)
-	return r, err
+	return r, errors.Join(errs...)
 }
 
-func (s *Scheduler) refresh(ctx context.Context, r *Result) error {
+func refresh(ctx context.Context, service Service, r *Result) error {
 	for range maxBatches {
-		n, err := s.service.Refresh(ctx, batch)
+		n, err := service.Refresh(ctx, batch)
 		r.Refreshed += n
 		if err != nil || n < batch {
 			return err
@@ -93,9 +97,9 @@ func (s *Scheduler) refresh(ctx context.Context, r *Result) error {
 	return nil
 }
 
-func (s *Scheduler) wake(ctx context.Context, r *Result) error {
+func (s *Scheduler) wake(ctx context.Context, service Service, r *Result) error {
 	for range maxBatches {
-		late, err := s.service.WakeDue(ctx, s.offset, batch)
+		late, err := service.WakeDue(ctx, s.offset, batch)
 		r.Lateness = append(r.Lateness, late...)
 		if err != nil || len(late) < batch {
 			return err

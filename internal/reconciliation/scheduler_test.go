@@ -90,7 +90,7 @@ func TestRunOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := tt.script
-			r, err := reconciliation.NewScheduler(&s, tick, &s, slog.New(slog.DiscardHandler)).RunOnce(t.Context())
+			r, err := reconciliation.NewScheduler(tick, &s, slog.New(slog.DiscardHandler), &s).RunOnce(t.Context())
 			if !errors.Is(err, tt.err) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
@@ -174,7 +174,7 @@ func start(t *testing.T, s *script, log *slog.Logger) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &running{t, cancel, make(chan error, 1)}
-	go func() { r.ended <- reconciliation.NewScheduler(s, tick, s, log).Run(ctx) }()
+	go func() { r.ended <- reconciliation.NewScheduler(tick, s, log, s).Run(ctx) }()
 	return r
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Service is what the scheduler sets to work.
+// Service is what the scheduler sets to work, for the resources of one kind.
 type Service interface {
 	// Refresh calculates up to limit statuses whose facts have changed, and returns how many.
 	Refresh(ctx context.Context, limit int) (int, error)

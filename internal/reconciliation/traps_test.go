@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // TestTrap13_AFailureThatNobodyReads must not keep its five minutes: the scheduler
@@ -53,7 +54,7 @@ func TestTrap18_TwelveHoursWithoutPubSub(t *testing.T) {
 		t.Fatalf("%d wake-ups came due; want at least one a minute for each of 20 clusters", woken)
 	}
 	id := value[string](t, f, `SELECT id::text FROM clusters WHERE name = 'c7'`)
-	_, err := f.replicas[0].Update(t.Context(), alice, id, v1.UpdateCluster{Spec: v1.Object(`{"changed":true}`)}, "")
+	_, err := f.replicas[0].Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(`{"changed":true}`)}, "")
 	must(t, err)
 	if n := value[int](t, f, `SELECT count(*)::int FROM outbox WHERE published_at IS NULL`); n != 21 {
 		t.Errorf("%d events wait; want one wake-up for each of 20 clusters, and the change", n)

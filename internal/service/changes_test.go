@@ -25,10 +25,10 @@ func decoded(t *testing.T, text []byte) any {
 func TestSecretsThroughAPut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(s *service.Settings) {
-		s.Rules.Secrets = models.NewSecrets([]string{"auth.token"})
-		s.Rules.Defaults = models.Defaults{ReleaseVersion: "4.20", ChannelGroup: "stable"}
+		s.Secrets = models.NewSecrets([]string{"auth.token"})
+		s.Defaults = models.Defaults{ReleaseVersion: "4.20", ChannelGroup: "stable"}
 	})
-	c, err := w.Create(t.Context(), alice, v1.CreateCluster{Name: "one", Spec: v1.Object(
+	c, err := w.Create(t.Context(), alice, models.Draft{Name: "one", Spec: v1.Object(
 		`{"serviceAccountSigningKey":"KEY","auth":{"token":"TOKEN","mode":"m"},"n":1}`)})
 	must(t, err)
 	const defaults = `"release":{"version":"4.20","channelGroup":"stable"}`
@@ -60,7 +60,7 @@ func TestSecretsThroughAPut(t *testing.T) {
 			`{"auth":{},"n":2,"release":{"version":"4.21"}}`, `{"auth":{},"n":2,"release":{"version":"4.21"}}`, 4,
 		},
 	} {
-		up, err := w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: v1.Object(row.put)}, "")
+		up, err := w.Update(t.Context(), alice, c.ID, models.Edit{Spec: v1.Object(row.put)}, "")
 		must(t, err)
 		if up.Generation != row.generation {
 			t.Errorf("%s: generation %d, want %d", row.why, up.Generation, row.generation)
@@ -69,7 +69,7 @@ func TestSecretsThroughAPut(t *testing.T) {
 		must(t, err)
 		page, err := w.List(t.Context(), admin, models.ListQuery{})
 		must(t, err)
-		for view, text := range map[string][]byte{"PUT": up.Spec, "GET": read.Spec, "list": page.Clusters[0].Spec} {
+		for view, text := range map[string][]byte{"PUT": up.Spec, "GET": read.Spec, "list": page.Resources[0].Spec} {
 			if diff := cmp.Diff(decoded(t, []byte(row.shown)), decoded(t, text)); diff != "" {
 				t.Errorf("%s: shown by %s: %s", row.why, view, diff)
 			}
@@ -88,7 +88,7 @@ func TestTrap31_SecretsStayIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const key = "PRIVATE"
-	in := v1.CreateCluster{Name: "one", Spec: v1.Object(`{"serviceAccountSigningKey":"` + key + `"}`)}
+	in := models.Draft{Name: "one", Spec: v1.Object(`{"serviceAccountSigningKey":"` + key + `"}`)}
 	c, err := w.Create(t.Context(), alice, in)
 	must(t, err)
 	id := c.ID
@@ -96,8 +96,8 @@ func TestTrap31_SecretsStayIn(t *testing.T) {
 	note := func(v any, err error) { answers = append(answers, v, err) }
 	note(c, nil)
 	note(w.Create(t.Context(), alice, in)) // The name is taken.
-	note(w.Update(t.Context(), alice, id, v1.UpdateCluster{Spec: v1.Object(`{"n":1}`)}, ""))
-	note(w.Update(t.Context(), alice, id, v1.UpdateCluster{Spec: v1.Object(`{"serviceAccountSigningKey":"` + key + `2","platform":{"type":"!"}}`)}, ""))
+	note(w.Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(`{"n":1}`)}, ""))
+	note(w.Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(`{"serviceAccountSigningKey":"` + key + `2","platform":{"type":"!"}}`)}, ""))
 	for _, by := range []models.Actor{alice, admin} {
 		note(w.Get(t.Context(), by, id))
 		note(w.List(t.Context(), by, models.ListQuery{}))
@@ -125,25 +125,25 @@ func TestTrap31_SecretsStayIn(t *testing.T) {
 func TestWhatAPutLeaves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	c, err := w.Create(t.Context(), alice, v1.CreateCluster{
+	c, err := w.Create(t.Context(), alice, models.Draft{
 		Name: "one", Description: "d", Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"n":1,"list":[1,2],"o":{"x":1}}`),
 	})
 	must(t, err)
 	same := v1.Object(`{"o":{"x":1.0},"list":[1,2],"n":1e0}`)
 	for _, row := range []struct {
 		why    string
-		in     v1.UpdateCluster
+		in     models.Edit
 		reason string // of the event; "" for no trace
 	}{
-		{"the same spec, spelled otherwise", v1.UpdateCluster{Spec: same}, ""},
-		{"read, edit nothing, write", v1.UpdateCluster{ID: &c.ID, Name: &c.Name, Description: new("d"), Labels: map[string]string{"a": "b"}, Paused: new(false), Spec: same, Generation: new(int64(1))}, ""},
-		{"a label", v1.UpdateCluster{Spec: same, Labels: map[string]string{"a": "c"}}, v1.ReasonMetadataChanged},
-		{"no labels", v1.UpdateCluster{Spec: same, Labels: map[string]string{}}, v1.ReasonMetadataChanged},
-		{"a description", v1.UpdateCluster{Spec: same, Description: new("")}, v1.ReasonMetadataChanged},
-		{"a pause", v1.UpdateCluster{Spec: same, Paused: new(true)}, v1.ReasonMetadataChanged},
-		{"the order of a list", v1.UpdateCluster{Spec: v1.Object(`{"n":1,"list":[2,1],"o":{"x":1}}`)}, v1.ReasonSpecChanged},
-		{"an empty spec", v1.UpdateCluster{Spec: v1.Object(`{}`)}, v1.ReasonSpecChanged},
-		{"both", v1.UpdateCluster{Spec: v1.Object(`{"n":2}`), Paused: new(false)}, v1.ReasonSpecChanged},
+		{"the same spec, spelled otherwise", models.Edit{Spec: same}, ""},
+		{"read, edit nothing, write", models.Edit{ID: &c.ID, Name: &c.Name, Description: new("d"), Labels: map[string]string{"a": "b"}, Paused: new(false), Spec: same, Generation: new(int64(1))}, ""},
+		{"a label", models.Edit{Spec: same, Labels: map[string]string{"a": "c"}}, v1.ReasonMetadataChanged},
+		{"no labels", models.Edit{Spec: same, Labels: map[string]string{}}, v1.ReasonMetadataChanged},
+		{"a description", models.Edit{Spec: same, Description: new("")}, v1.ReasonMetadataChanged},
+		{"a pause", models.Edit{Spec: same, Paused: new(true)}, v1.ReasonMetadataChanged},
+		{"the order of a list", models.Edit{Spec: v1.Object(`{"n":1,"list":[2,1],"o":{"x":1}}`)}, v1.ReasonSpecChanged},
+		{"an empty spec", models.Edit{Spec: v1.Object(`{}`)}, v1.ReasonSpecChanged},
+		{"both", models.Edit{Spec: v1.Object(`{"n":2}`), Paused: new(false)}, v1.ReasonSpecChanged},
 	} {
 		w.get(t, c.ID) // calculates the status, so that reading does not count
 		w.publish(t)
@@ -172,16 +172,16 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 	c := w.create(t, "one")
 	before := w.footprint(t, c.ID)
 	for _, row := range []struct {
-		in    v1.UpdateCluster
+		in    models.Edit
 		field string
 	}{
-		{v1.UpdateCluster{}, "spec"},
-		{v1.UpdateCluster{Spec: v1.Object(`null`)}, "spec"},
-		{v1.UpdateCluster{Spec: spec(1), Name: new("two")}, "name"},
-		{v1.UpdateCluster{Spec: spec(1), ID: new("x")}, "id"},
-		{v1.UpdateCluster{Spec: spec(1), TargetProjectID: new("p")}, "target_project_id"},
-		{v1.UpdateCluster{Spec: v1.Object(`{"platform":{"type":"a b"}}`)}, "spec.platform.type"},
-		{v1.UpdateCluster{Spec: spec(1), Labels: map[string]string{"!": ""}}, "labels.!"},
+		{models.Edit{}, "spec"},
+		{models.Edit{Spec: v1.Object(`null`)}, "spec"},
+		{models.Edit{Spec: spec(1), Name: new("two")}, "name"},
+		{models.Edit{Spec: spec(1), ID: new("x")}, "id"},
+		{models.Edit{Spec: spec(1), TargetProjectID: new("p")}, "target_project_id"},
+		{models.Edit{Spec: v1.Object(`{"platform":{"type":"a b"}}`)}, "spec.platform.type"},
+		{models.Edit{Spec: spec(1), Labels: map[string]string{"!": ""}}, "labels.!"},
 	} {
 		_, err := w.Update(t.Context(), alice, c.ID, row.in, "")
 		wantCode(t, err, v1.CodeInvalidField)

@@ -15,7 +15,7 @@ func TestTrap24_ANameIsFreeAgain(t *testing.T) {
 	w := newWorld(t)
 	for range 3 {
 		c := w.create(t, "phoenix")
-		_, err := w.Create(t.Context(), alice, v1.CreateCluster{Name: "phoenix"})
+		_, err := w.Create(t.Context(), alice, models.Draft{Name: "phoenix"})
 		wantCode(t, err, v1.CodeClusterNameExists)
 		_, err = w.Delete(t.Context(), alice, c.ID, "")
 		must(t, err)
@@ -51,7 +51,7 @@ func TestADeletion(t *testing.T) {
 			t.Errorf("listed: %+v, %v", page, err)
 		}
 	}
-	_, err = w.Update(ctx, alice, c.ID, v1.UpdateCluster{Spec: spec(1)}, "")
+	_, err = w.Update(ctx, alice, c.ID, models.Edit{Spec: spec(1)}, "")
 	wantCode(t, err, v1.CodeNotFound)
 	_, err = w.Delete(ctx, alice, c.ID, "")
 	wantCode(t, err, v1.CodeNotFound)
@@ -79,11 +79,11 @@ func TestADeletion(t *testing.T) {
 func TestProtectedClusters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	c, err := w.Create(t.Context(), alice, v1.CreateCluster{Name: "one", DeletionProtection: true})
+	c, err := w.Create(t.Context(), alice, models.Draft{Name: "one", DeletionProtection: true})
 	must(t, err)
 	_, err = w.Delete(t.Context(), alice, c.ID, "")
 	wantCode(t, err, v1.CodeDeletionProtected)
-	up, err := w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: c.Spec, DeletionProtection: new(false)}, "")
+	up, err := w.Update(t.Context(), alice, c.ID, models.Edit{Spec: c.Spec, DeletionProtection: new(false)}, "")
 	must(t, err)
 	_, err = w.Delete(t.Context(), alice, c.ID, up.ETag())
 	must(t, err)

@@ -24,8 +24,8 @@ var (
 
 // world is an installation: its use cases, its database, and a way past both.
 type world struct {
-	*service.Clusters
-	db  *database.DB
+	*service.Resources
+	db  *database.Resources
 	url string
 	raw *pgxpool.Pool
 }
@@ -44,7 +44,7 @@ func newWorld(t testing.TB, change ...func(*service.Settings)) world {
 	for _, c := range change {
 		c(&s)
 	}
-	return world{service.NewClusters(db, s, func() {}, noObserver{}), db, url, raw}
+	return world{service.NewResources(models.KindCluster, db, s, func() {}, noObserver{}), db.Resources(models.KindCluster), url, raw}
 }
 
 func must(t testing.TB, err error) {
@@ -78,23 +78,23 @@ func values[T any](t testing.TB, w world, sql string, args ...any) []T {
 }
 
 // create declares a cluster of alice's.
-func (w world) create(t testing.TB, name string) *models.Cluster {
+func (w world) create(t testing.TB, name string) *models.Resource {
 	t.Helper()
-	c, err := w.Create(t.Context(), alice, v1.CreateCluster{Name: name, Spec: v1.Object(`{"n":0}`)})
+	c, err := w.Create(t.Context(), alice, models.Draft{Name: name, Spec: v1.Object(`{"n":0}`)})
 	must(t, err)
 	return c
 }
 
 // put replaces the spec of a cluster of alice's.
-func (w world) put(t testing.TB, id, spec string) *models.Cluster {
+func (w world) put(t testing.TB, id, spec string) *models.Resource {
 	t.Helper()
-	c, err := w.Update(t.Context(), alice, id, v1.UpdateCluster{Spec: v1.Object(spec)}, "")
+	c, err := w.Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(spec)}, "")
 	must(t, err)
 	return c
 }
 
 // get reads a cluster as alice, and its status.
-func (w world) get(t testing.TB, id string) (*models.Cluster, v1.Status) {
+func (w world) get(t testing.TB, id string) (*models.Resource, v1.Status) {
 	t.Helper()
 	c, err := w.Get(t.Context(), alice, id)
 	must(t, err)
@@ -131,7 +131,7 @@ func (w world) footprint(t testing.TB, id string) string {
 			(SELECT string_agg(xmin || '/' || ctid, ',' ORDER BY seq) FROM outbox WHERE cluster_id = $1))`, id)
 }
 
-func statusOf(t testing.TB, c *models.Cluster) v1.Status {
+func statusOf(t testing.TB, c *models.Resource) v1.Status {
 	t.Helper()
 	var s v1.Status
 	if err := json.Unmarshal(c.Status, &s); err != nil {

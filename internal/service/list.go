@@ -12,32 +12,32 @@ import (
 // refreshedForFilter is how many stale statuses a list by phase brings up to date first.
 const refreshedForFilter = 1000
 
-// List returns a page of the clusters that the actor may see. Its stale statuses are
+// List returns a page of the resources that the actor may see. Its stale statuses are
 // calculated together, and stored in one statement. A list by phase first refreshes what
 // it covers, and leaves out a row that has left the phase while it was read.
-func (s *Clusters) List(ctx context.Context, by models.Actor, q models.ListQuery) (*models.Page, error) {
+func (s *Resources) List(ctx context.Context, by models.Actor, q models.ListQuery) (*models.Page, error) {
 	q, err := q.Scoped(by)
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.db.ListClusters(ctx, q, refreshedForFilter)
+	list, err := s.db.List(ctx, q, refreshedForFilter)
 	if err != nil {
 		return nil, err
 	}
 	if len(list.Stale) > 0 {
 		s.answer(ctx, list.Stale...)
-		if list, err = s.db.ListClusters(ctx, q, refreshedForFilter); err != nil {
+		if list, err = s.db.List(ctx, q, refreshedForFilter); err != nil {
 			return nil, err
 		}
 	}
 	s.answer(ctx, list.Page...)
-	page := &models.Page{Total: list.Total, Clusters: make([]*models.Cluster, 0, len(list.Page))}
+	page := &models.Page{Total: list.Total, Resources: make([]*models.Resource, 0, len(list.Page))}
 	if !q.ExactTotal && list.Total > models.CountedUpTo {
 		page.Total, page.TotalIsLowerBound = models.CountedUpTo, true
 	}
 	for _, snap := range list.Page {
 		if inPhase(snap, q.Phase) {
-			page.Clusters = append(page.Clusters, s.redacted(snap.Cluster, by))
+			page.Resources = append(page.Resources, s.redacted(snap.Resource, by))
 		}
 	}
 	return page, nil
@@ -51,5 +51,5 @@ func inPhase(snap *database.Snapshot, phase v1.Phase) bool {
 	var fresh struct {
 		Phase v1.Phase `json:"phase"`
 	}
-	return json.Unmarshal(snap.Cluster.Status, &fresh) == nil && fresh.Phase == phase
+	return json.Unmarshal(snap.Resource.Status, &fresh) == nil && fresh.Phase == phase
 }

@@ -50,9 +50,9 @@ func TestTrap17_ParallelPutsEachGetAGeneration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c := w.create(t, "busy")
-	answers := make([]*models.Cluster, writers)
+	answers := make([]*models.Resource, writers)
 	for _, err := range together(writers, func(i int) (err error) {
-		answers[i], err = w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: spec(i + 1)}, "")
+		answers[i], err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(i + 1)}, "")
 		return err
 	}) {
 		must(t, err)
@@ -100,7 +100,7 @@ func TestParallelPatchesAddUp(t *testing.T) {
 	w := newWorld(t)
 	c := w.create(t, "busy")
 	for _, err := range together(writers, func(i int) error {
-		_, err := w.Patch(t.Context(), alice, c.ID, v1.PatchCluster{Spec: v1.Object(fmt.Sprintf(`{"field%d":%d}`, i, i))}, "")
+		_, err := w.Patch(t.Context(), alice, c.ID, models.Patch{Spec: v1.Object(fmt.Sprintf(`{"field%d":%d}`, i, i))}, "")
 		return err
 	}) {
 		must(t, err)
@@ -139,9 +139,9 @@ func TestPreconditionsLetOneThrough(t *testing.T) {
 			codes := countCodes(together(writers, func(i int) error {
 				var err error
 				if row.patch {
-					_, err = w.Patch(t.Context(), alice, c.ID, v1.PatchCluster{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+					_, err = w.Patch(t.Context(), alice, c.ID, models.Patch{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
 				} else {
-					_, err = w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+					_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
 				}
 				return err
 			}))
@@ -159,11 +159,11 @@ func TestReportsDoNotDisturbTheGeneration(t *testing.T) {
 	w := newWorld(t)
 	c := w.create(t, "one")
 	w.report(t, c.ID, available("dns", v1.ConditionTrue))
-	_, err := w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: spec(1)}, c.ETag())
+	_, err := w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1)}, c.ETag())
 	wantCode(t, err, v1.CodePreconditionFailed)
 	_, err = w.Delete(t.Context(), alice, c.ID, c.ETag())
 	wantCode(t, err, v1.CodePreconditionFailed)
-	_, err = w.Update(t.Context(), alice, c.ID, v1.UpdateCluster{Spec: spec(1), Generation: &c.Generation}, "")
+	_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1), Generation: &c.Generation}, "")
 	must(t, err)
 }
 
@@ -172,7 +172,7 @@ func TestParallelCreatesOfOneName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	codes := countCodes(together(writers, func(int) error {
-		_, err := w.Create(t.Context(), alice, v1.CreateCluster{Name: "same"})
+		_, err := w.Create(t.Context(), alice, models.Draft{Name: "same"})
 		return err
 	}))
 	if codes[""] != 1 || codes[v1.CodeClusterNameExists] != writers-1 {
@@ -197,7 +197,7 @@ func TestNothingDeadlocks(t *testing.T) {
 	ctx := t.Context()
 	work := []func(i int) error{
 		func(i int) error {
-			_, err := w.Update(ctx, alice, ids[i%n], v1.UpdateCluster{Spec: spec(i)}, "")
+			_, err := w.Update(ctx, alice, ids[i%n], models.Edit{Spec: spec(i)}, "")
 			return err
 		},
 		func(i int) error {

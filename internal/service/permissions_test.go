@@ -41,7 +41,7 @@ func TestPermissions(t *testing.T) {
 			return err
 		}},
 		{"update", func(by models.Actor) error {
-			_, err := w.Update(t.Context(), by, id, v1.UpdateCluster{Spec: spec(1)}, "")
+			_, err := w.Update(t.Context(), by, id, models.Edit{Spec: spec(1)}, "")
 			return err
 		}},
 		{"delete", func(by models.Actor) error { _, err := w.Delete(t.Context(), by, id, ""); return err }},
@@ -70,7 +70,7 @@ func TestPermissions(t *testing.T) {
 			}
 		}
 	}
-	_, err := w.Create(t.Context(), robot, v1.CreateCluster{Name: "mine"})
+	_, err := w.Create(t.Context(), robot, models.Draft{Name: "mine"})
 	wantCode(t, err, v1.CodeForbidden)
 }
 
@@ -102,7 +102,7 @@ func TestTrap30_ASearchStaysInItsTenant(t *testing.T) {
 	w := newWorld(t)
 	mine := w.create(t, "mine")
 	for _, name := range []string{"mine", "theirs"} {
-		_, err := w.Create(t.Context(), bob, v1.CreateCluster{Name: name, Labels: map[string]string{"env": "prod"}, Spec: v1.Object(`{"platform":{"type":"gcp"}}`)})
+		_, err := w.Create(t.Context(), bob, models.Draft{Name: name, Labels: map[string]string{"env": "prod"}, Spec: v1.Object(`{"platform":{"type":"gcp"}}`)})
 		must(t, err)
 	}
 	env := []models.Requirement{{Key: "env", Op: models.OpExists}}
@@ -126,10 +126,10 @@ func TestTrap30_ASearchStaysInItsTenant(t *testing.T) {
 	} {
 		page, err := w.List(t.Context(), row.by, row.q)
 		must(t, err)
-		if len(page.Clusters) != row.want || page.Total != int64(row.want) {
-			t.Errorf("%s %+v: %d of %d, want %d", row.by.Email, row.q, len(page.Clusters), page.Total, row.want)
+		if len(page.Resources) != row.want || page.Total != int64(row.want) {
+			t.Errorf("%s %+v: %d of %d, want %d", row.by.Email, row.q, len(page.Resources), page.Total, row.want)
 		}
-		for _, c := range page.Clusters {
+		for _, c := range page.Resources {
 			if row.by.Email == alice.Email && c.ID != mine.ID {
 				t.Errorf("%+v shows %s of %s", row.q, c.Name, c.CreatedBy)
 			}

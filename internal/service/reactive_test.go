@@ -256,7 +256,7 @@ func TestPausedClusters(t *testing.T) {
 	t.Parallel()
 	s := newSimulation(t, newWorld(t))
 	pause := func(yes bool) {
-		_, err := s.Update(t.Context(), alice, s.id, v1.UpdateCluster{Spec: spec(0), Paused: &yes}, "")
+		_, err := s.Update(t.Context(), alice, s.id, models.Edit{Spec: spec(0), Paused: &yes}, "")
 		must(t, err)
 	}
 	pause(true)

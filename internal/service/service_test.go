@@ -20,7 +20,7 @@ func (noObserver) AggregationDone(time.Duration, int) {}
 
 func settings() service.Settings {
 	return service.Settings{
-		Rules: models.ClusterRules{Secrets: models.NewSecrets(nil)},
+		Secrets: models.NewSecrets(nil),
 		Cadence: models.Cadence{
 			Attention: 30 * time.Second, Stable: 5 * time.Minute, AttentionAge: 2 * time.Hour, Debounce: 2 * time.Second,
 		},
@@ -28,14 +28,14 @@ func settings() service.Settings {
 	}
 }
 
-func newClusters(t testing.TB) (*service.Clusters, *database.DB) {
+func newClusters(t testing.TB) (*service.Resources, *database.DB) {
 	t.Helper()
 	db, err := database.Open(t.Context(), database.Options{URL: dbtest.New(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Close)
-	return service.NewClusters(db, settings(), func() {}, noObserver{}), db
+	return service.NewResources(models.KindCluster, db, settings(), func() {}, noObserver{}), db
 }
 
 var (
@@ -50,7 +50,7 @@ func available(name string, status v1.ConditionStatus) v1.StatusReport {
 	}
 }
 
-func phaseOf(t *testing.T, c *models.Cluster) v1.Status {
+func phaseOf(t *testing.T, c *models.Resource) v1.Status {
 	t.Helper()
 	var s v1.Status
 	if err := json.Unmarshal(c.Status, &s); err != nil {
@@ -65,7 +65,7 @@ func TestLifeOfACluster(t *testing.T) {
 	clusters, db := newClusters(t)
 	ctx := t.Context()
 
-	c, err := clusters.Create(ctx, alice, v1.CreateCluster{Name: "one", Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"platform":{"type":"GCP"}}`)})
+	c, err := clusters.Create(ctx, alice, models.Draft{Name: "one", Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"platform":{"type":"GCP"}}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestLifeOfACluster(t *testing.T) {
 	if s := phaseOf(t, got); s.Phase != v1.PhaseReady {
 		t.Fatalf("after report: %+v", s)
 	}
-	up, err := clusters.Update(ctx, alice, c.ID, v1.UpdateCluster{Spec: v1.Object(`{"x":1}`)}, got.ETag())
+	up, err := clusters.Update(ctx, alice, c.ID, models.Edit{Spec: v1.Object(`{"x":1}`)}, got.ETag())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestLifeOfACluster(t *testing.T) {
 		t.Fatalf("wake: %v %v", late, err)
 	}
 	page, err := clusters.List(ctx, alice, models.ListQuery{Phase: v1.PhaseProgressing})
-	if err != nil || len(page.Clusters) != 1 || page.Total != 1 {
+	if err != nil || len(page.Resources) != 1 || page.Total != 1 {
 		t.Fatalf("list: %+v %v", page, err)
 	}
 	for _, sel := range []string{"a=b", "a in (b,c)", "a", "!z", "a!=c", "z notin (b)"} {
@@ -117,7 +117,7 @@ func TestLifeOfACluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		page, err := clusters.List(ctx, alice, models.ListQuery{Labels: reqs, ExactTotal: true})
-		if err != nil || len(page.Clusters) != 1 {
+		if err != nil || len(page.Resources) != 1 {
 			t.Fatalf("list %s: %+v %v", sel, page, err)
 		}
 	}

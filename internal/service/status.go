@@ -11,10 +11,10 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// Report stores what a controller says of a cluster. A report that cannot be of use any
+// Report stores what a controller says of a resource. A report that cannot be of use any
 // more (of an older generation, or on a deleted cluster) is answered as not applied,
 // which is no error: the controller would send it again.
-func (s *Clusters) Report(ctx context.Context, by models.Actor, id string, r v1.StatusReport) (v1.ReportResult, error) {
+func (s *Resources) Report(ctx context.Context, by models.Actor, id string, r v1.StatusReport) (v1.ReportResult, error) {
 	if err := by.MayReport(r.ControllerName); err != nil {
 		return v1.ReportResult{}, err
 	}
@@ -24,28 +24,28 @@ func (s *Clusters) Report(ctx context.Context, by models.Actor, id string, r v1.
 	return s.db.StoreReport(ctx, id, models.NormalizeReport(r), s.settings.Cadence.Debounce)
 }
 
-// DropReport forgets what a controller has reported on a cluster: it is no longer waited for
+// DropReport forgets what a controller has reported on a resource: it is no longer waited for
 // there, until it reports again.
-func (s *Clusters) DropReport(ctx context.Context, by models.Actor, id, controller string) error {
+func (s *Resources) DropReport(ctx context.Context, by models.Actor, id, controller string) error {
 	if err := by.MayDropReport(controller); err != nil {
 		return err
 	}
 	return s.db.DropReport(ctx, id, controller)
 }
 
-// Status returns a cluster that the actor may see, with the reports that its status is made of.
-func (s *Clusters) Status(ctx context.Context, by models.Actor, id string) (*models.Cluster, []v1.ControllerStatus, error) {
-	cluster, err := s.Get(ctx, by, id)
+// Status returns a resource that the actor may see, with the reports that its status is made of.
+func (s *Resources) Status(ctx context.Context, by models.Actor, id string) (*models.Resource, []v1.ControllerStatus, error) {
+	r, err := s.Get(ctx, by, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	reports, err := s.db.ControllerStatuses(ctx, id)
-	return cluster, reports, err
+	reports, err := s.db.Reports(ctx, r.Ref())
+	return r, reports, err
 }
 
 // Refresh calculates up to limit statuses that nobody has read since their facts
 // changed, and returns how many. The scheduler calls it before it decides who needs attention.
-func (s *Clusters) Refresh(ctx context.Context, limit int) (int, error) {
+func (s *Resources) Refresh(ctx context.Context, limit int) (int, error) {
 	stale, err := s.db.StaleStatuses(ctx, limit)
 	if err != nil {
 		return 0, err
@@ -55,7 +55,7 @@ func (s *Clusters) Refresh(ctx context.Context, limit int) (int, error) {
 
 // settle gives stale snapshots the status that follows from their facts, and stores it
 // where nothing has changed since they were taken. What is answered is right either way.
-func (s *Clusters) settle(ctx context.Context, snaps ...*database.Snapshot) error {
+func (s *Resources) settle(ctx context.Context, snaps ...*database.Snapshot) error {
 	var calculated []database.NewStatus
 	began := time.Now()
 	for _, snap := range snaps {
@@ -72,8 +72,8 @@ func (s *Clusters) settle(ctx context.Context, snaps ...*database.Snapshot) erro
 		return err
 	}
 	for _, snap := range snaps {
-		if version, stored := versions[snap.Cluster.ID]; stored {
-			snap.Cluster.ResourceVersion = version
+		if version, stored := versions[snap.Resource.ID]; stored {
+			snap.Resource.ResourceVersion = version
 		}
 	}
 	return nil
@@ -81,13 +81,13 @@ func (s *Clusters) settle(ctx context.Context, snaps ...*database.Snapshot) erro
 
 // answer settles snapshots for a reader. What could not be stored is right all the same:
 // it stays dirty, and the next pass says what is wrong with the database.
-func (s *Clusters) answer(ctx context.Context, snaps ...*database.Snapshot) {
+func (s *Resources) answer(ctx context.Context, snaps ...*database.Snapshot) {
 	_ = s.settle(ctx, snaps...)
 }
 
 // calculate gives a snapshot its status, and returns it as it is to be stored.
-func (s *Clusters) calculate(snap *database.Snapshot) database.NewStatus {
-	c := snap.Cluster
+func (s *Resources) calculate(snap *database.Snapshot) database.NewStatus {
+	c := snap.Resource
 	var dropped time.Time
 	if snap.DroppedAt != nil {
 		dropped = *snap.DroppedAt
@@ -106,7 +106,7 @@ func (s *Clusters) calculate(snap *database.Snapshot) database.NewStatus {
 		Generation: c.Generation, ObservedGeneration: out.Status.ObservedGeneration, Deleting: c.DeletionTimestamp != nil,
 	}, snap.Now)
 	return database.NewStatus{
-		ClusterID: c.ID, ResourceVersion: c.ResourceVersion, Status: text, RecheckAt: out.RecheckAt, ByTime: snap.ByTime,
+		ID: c.ID, ResourceVersion: c.ResourceVersion, Status: text, RecheckAt: out.RecheckAt, ByTime: snap.ByTime,
 		Attention: lane.Reason == v1.ReasonAttention, Pull: s.pull(),
 	}
 }
@@ -122,9 +122,9 @@ func previous(status []byte) []v1.Condition {
 
 // shown is the answer to a change: the cluster with the status that follows from it. It
 // is not stored here; the row is dirty, and the next read or pass will.
-func (s *Clusters) shown(snap *database.Snapshot, by models.Actor) *models.Cluster {
+func (s *Resources) shown(snap *database.Snapshot, by models.Actor) *models.Resource {
 	if snap.Stale {
 		s.calculate(snap)
 	}
-	return s.redacted(snap.Cluster, by)
+	return s.redacted(snap.Resource, by)
 }

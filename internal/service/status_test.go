@@ -27,7 +27,7 @@ func TestTrap09_ReadyGoesWithItsGeneration(t *testing.T) {
 	_, read := w.get(t, id)
 	page, err := w.List(t.Context(), alice, models.ListQuery{})
 	must(t, err)
-	for view, s := range map[string]v1.Status{"PUT": statusOf(t, up), "GET": read, "list": statusOf(t, page.Clusters[0])} {
+	for view, s := range map[string]v1.Status{"PUT": statusOf(t, up), "GET": read, "list": statusOf(t, page.Resources[0])} {
 		if s.Phase != v1.PhaseProgressing || s.ObservedGeneration != 1 || s.Conditions[0].ObservedGeneration != 2 {
 			t.Errorf("%s after a new spec: %+v", view, s)
 		}
@@ -39,8 +39,8 @@ func TestTrap09_ReadyGoesWithItsGeneration(t *testing.T) {
 	w.put(t, id, `{"n":2}`)
 	for phase, want := range map[v1.Phase]int{v1.PhaseReady: 0, v1.PhaseProgressing: 1} {
 		page, err := w.List(t.Context(), alice, models.ListQuery{Phase: phase})
-		if err != nil || len(page.Clusters) != want || page.Total != int64(want) {
-			t.Errorf("list by %s: %d of %d, %v", phase, len(page.Clusters), page.Total, err)
+		if err != nil || len(page.Resources) != want || page.Total != int64(want) {
+			t.Errorf("list by %s: %d of %d, %v", phase, len(page.Resources), page.Total, err)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestAListByPhaseIsFresh(t *testing.T) {
 		page, err := w.List(t.Context(), alice, models.ListQuery{Phase: phase})
 		must(t, err)
 		var got []string
-		for _, c := range page.Clusters {
+		for _, c := range page.Resources {
 			got = append(got, c.Name)
 		}
 		slices.Sort(got)

@@ -8,9 +8,9 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// WakeDue appends a wake-up for up to limit clusters that are due at the database's time
+// WakeDue appends a wake-up for up to limit resources that are due at the database's time
 // plus offset, and returns how late each of them was. offset is 0 but in tests.
-func (s *Clusters) WakeDue(ctx context.Context, offset time.Duration, limit int) ([]time.Duration, error) {
+func (s *Resources) WakeDue(ctx context.Context, offset time.Duration, limit int) ([]time.Duration, error) {
 	var late []time.Duration
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
 		due, err := tx.ClaimDue(ctx, offset, limit)
@@ -19,7 +19,7 @@ func (s *Clusters) WakeDue(ctx context.Context, offset time.Duration, limit int)
 		}
 		wakes := make([]models.Wake, len(due))
 		for i, d := range due {
-			wakes[i] = s.settings.Cadence.Wake(d, newID(), draw())
+			wakes[i] = s.settings.Cadence.Wake(d, newID(), s.kind, draw())
 			late = append(late, d.Now.Sub(d.DueAt))
 		}
 		return tx.Wake(ctx, wakes)

@@ -127,7 +127,7 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 	db, err := database.Open(t.Context(), database.Options{URL: m.url, MaxOpenConns: 1})
 	must(t, err)
 	t.Cleanup(db.Close)
-	clusters := service.NewClusters(db, settings(), func() {}, noObserver{})
+	clusters := service.NewResources(models.KindCluster, db, settings(), func() {}, noObserver{})
 	ctx := t.Context()
 	page := make([]string, 50)
 	for i := range page {
@@ -143,7 +143,7 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 		want    traffic
 	}{
 		{"create", func() { n++ }, func() error {
-			_, err := clusters.Create(ctx, alice, v1.CreateCluster{Name: fmt.Sprintf("new-%d", n)})
+			_, err := clusters.Create(ctx, alice, models.Draft{Name: fmt.Sprintf("new-%d", n)})
 			return err
 		}, traffic{1, 1}},
 		{"get of a dirty one", allDirty, func() error { _, err := clusters.Get(ctx, alice, id); return err }, traffic{2, 2}},
@@ -162,7 +162,7 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 		{"list of 50 dirty ones by phase", allDirty, list(clusters, models.ListQuery{Phase: v1.PhasePending}), traffic{9, 3}},
 		{"list of 50 clean ones by phase", func() {}, list(clusters, models.ListQuery{Phase: v1.PhasePending}), traffic{4, 1}},
 		{"put of a new spec", func() { n++ }, func() error {
-			_, err := clusters.Update(ctx, alice, id, v1.UpdateCluster{Spec: spec(n)}, "")
+			_, err := clusters.Update(ctx, alice, id, models.Edit{Spec: spec(n)}, "")
 			return err
 		}, traffic{4, 4}}, // begin, lock, write, commit
 		{"refresh of 50", allDirty, func() error { _, err := clusters.Refresh(ctx, 100); return err }, traffic{2, 2}},
@@ -183,11 +183,11 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 }
 
 // list returns a call that must answer a page of 50.
-func list(clusters *service.Clusters, q models.ListQuery) func() error {
+func list(clusters *service.Resources, q models.ListQuery) func() error {
 	return func() error {
 		page, err := clusters.List(context.Background(), alice, q)
-		if err == nil && len(page.Clusters) != models.DefaultLimit {
-			err = fmt.Errorf("a page of %d", len(page.Clusters))
+		if err == nil && len(page.Resources) != models.DefaultLimit {
+			err = fmt.Errorf("a page of %d", len(page.Resources))
 		}
 		return err
 	}

@@ -31,6 +31,7 @@ type Backlog struct {
 	OutboxSetAside    int64
 	OutboxOldest      time.Duration // age of the oldest unpublished event, 0 without one
 	ClustersByPhase   map[string]int64
+	NodePoolsByPhase  map[string]int64
 	DirtyRows         int64
 }
 
@@ -87,7 +88,7 @@ func (c *poolCollector) Collect(ch chan<- prometheus.Metric) {
 type backlogCollector struct {
 	read atomic.Pointer[func(context.Context) (Backlog, error)]
 
-	up, unpublished, setAside, oldest, clusters, dirty *prometheus.Desc
+	up, unpublished, setAside, oldest, clusters, nodepools, dirty *prometheus.Desc
 }
 
 func (c *backlogCollector) describe() {
@@ -96,12 +97,13 @@ func (c *backlogCollector) describe() {
 	c.setAside = desc("cls_outbox_set_aside_events", "Events in the outbox that were given up.")
 	c.oldest = desc("cls_outbox_oldest_age_seconds", "Age of the oldest event that waits to be published.")
 	c.clusters = desc("cls_clusters", "Clusters by phase.", "phase")
+	c.nodepools = desc("cls_nodepools", "Node pools by phase.", "phase")
 	c.dirty = desc("cls_dirty_rows", "Rows whose status is yet to be calculated.")
 }
 
 // Describe implements prometheus.Collector.
 func (c *backlogCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.up, c.unpublished, c.setAside, c.oldest, c.clusters, c.dirty} {
+	for _, d := range []*prometheus.Desc{c.up, c.unpublished, c.setAside, c.oldest, c.clusters, c.nodepools, c.dirty} {
 		ch <- d
 	}
 }
@@ -127,6 +129,9 @@ func (c *backlogCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(c.dirty, float64(b.DirtyRows))
 	for phase, n := range b.ClustersByPhase {
 		ch <- gauge(c.clusters, float64(n), phase)
+	}
+	for phase, n := range b.NodePoolsByPhase {
+		ch <- gauge(c.nodepools, float64(n), phase)
 	}
 }
 

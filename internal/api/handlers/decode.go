@@ -12,14 +12,14 @@ import (
 
 // create decodes the body of a POST. When its form is at fault the rules are asked as
 // well, so that the caller learns of everything at once.
-func (h *Handlers) create(text []byte, by models.Actor) (v1.CreateCluster, error) {
-	in, faults, err := types.DecodeCreate(text)
+func (c *collection[R, L, S]) create(text []byte, by models.Actor) (models.Draft, error) {
+	in, faults, err := types.DecodeCreate(c.kind, text)
 	if err != nil {
 		return in, notJSON(err)
 	}
 	all := append(models.ScanJSON(text), asFaults(faults)...)
 	if len(all) > 0 {
-		_, err = models.ClusterRules{Secrets: h.Secrets}.New(in, by)
+		_, err = models.Rules{Kind: c.kind, Secrets: c.Secrets}.New(in, by.Email)
 		return in, models.Invalid(v1.CodeInvalidField, withFaultsOf(all, err)...)
 	}
 	return in, nil
@@ -28,17 +28,14 @@ func (h *Handlers) create(text []byte, by models.Actor) (v1.CreateCluster, error
 // update decodes the body of a PUT, as create does that of a POST. The rules are asked
 // about a stored cluster that agrees with the fields that no update may change: those
 // are for the service to compare.
-func (h *Handlers) update(text []byte) (v1.UpdateCluster, error) {
-	in, faults, err := types.DecodeUpdate(text)
+func (c *collection[R, L, S]) update(text []byte) (models.Edit, error) {
+	in, faults, err := types.DecodeUpdate(c.kind, text)
 	if err != nil {
 		return in, notJSON(err)
 	}
 	all := append(models.ScanJSON(text), asFaults(faults)...)
 	if len(all) > 0 {
-		stored := models.Cluster{ID: value(in.ID), Name: value(in.Name), TargetProjectID: value(in.TargetProjectID)}
-		same := in
-		same.ID, same.Name, same.TargetProjectID = &stored.ID, &stored.Name, &stored.TargetProjectID
-		_, _, err = models.ClusterRules{Secrets: h.Secrets}.Update(&stored, same)
+		_, _, err = models.Rules{Kind: c.kind, Secrets: c.Secrets}.Update(&models.Resource{}, in.Anywhere())
 		return in, models.Invalid(v1.CodeInvalidField, withFaultsOf(all, err)...)
 	}
 	return in, nil
@@ -46,25 +43,17 @@ func (h *Handlers) update(text []byte) (v1.UpdateCluster, error) {
 
 // patch decodes the body of a PATCH, as update does that of a PUT. What the rules say of what
 // it is merged into is for the service to find.
-func (h *Handlers) patch(text []byte) (v1.PatchCluster, error) {
-	in, faults, err := types.DecodePatch(text)
+func (c *collection[R, L, S]) patch(text []byte) (models.Patch, error) {
+	in, faults, err := types.DecodePatch(c.kind, text)
 	if err != nil {
 		return in, notJSON(err)
 	}
 	all := append(models.ScanJSON(text), asFaults(faults)...)
 	if len(all) > 0 {
-		stored := models.Cluster{ID: value(in.ID), Name: value(in.Name), TargetProjectID: value(in.TargetProjectID)}
-		_, _, err = models.ClusterRules{Secrets: h.Secrets}.Patch(&stored, in)
+		_, _, err = models.Rules{Kind: c.kind, Secrets: c.Secrets}.Patch(&models.Resource{}, in.Anywhere())
 		return in, models.Invalid(v1.CodeInvalidField, withFaultsOf(all, err)...)
 	}
 	return in, nil
-}
-
-func value(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // withFaultsOf adds the faults of an error about fields that are not at fault already.

@@ -12,9 +12,70 @@ import (
 // first generation.
 const (
 	exampleID      = "01936b5e-8c4a-7c3e-9d5f-2b8f0a6c1e47"
+	examplePoolID  = "01936b5f-1d02-7a41-b6e3-7c9d2e5f8a10"
 	exampleEventID = "01936b5e-8c4b-7f10-8a2d-6f0d1c9b3a52"
 	exampleRequest = "01936b5e-8c49-7d22-b1a4-93c5e7f80d16"
 )
+
+// examples are those of one kind of resource.
+type examples struct {
+	create, update, patch, one, list, status any
+
+	deletion       v1.Deletion
+	reconciliation v1.Reconciliation
+	reported       v1.ReportResult
+	// deletionSays is what the document says of a deletion.
+	deletionSays string
+}
+
+func clusterExamples() examples {
+	return examples{
+		create: exampleCreate(), update: exampleUpdate(), patch: examplePatch(), one: exampleCluster(), list: exampleList(),
+		status:         exampleStatus(),
+		deletion:       v1.Deletion{ClusterID: exampleID, Message: "the cluster is deleted", Generation: 2, DeletionTimestamp: exampleTime()},
+		reconciliation: v1.Reconciliation{ClusterID: exampleID, Message: "the controllers are being woken", EventID: exampleEventID},
+		reported:       exampleReportResult(),
+		deletionSays: "Deletes a cluster and its node pools, frees its name, and tells every controller with cluster.deleted and " +
+			"nodepool.deleted events. Reports on it are still answered.",
+	}
+}
+
+func nodePoolExamples() examples {
+	of := clusterExamples()
+	of.create, of.one, of.list, of.status = exampleCreatePool(), examplePool(), examplePoolList(), examplePoolStatus()
+	of.deletion.NodePoolID, of.reconciliation.NodePoolID, of.reported.NodePoolID = examplePoolID, examplePoolID, examplePoolID
+	of.deletion.Message = "the node pool is deleted"
+	of.deletionSays = "Deletes a node pool, frees its name, and tells every controller with a nodepool.deleted event. " +
+		"Reports on it are still answered."
+	return of
+}
+
+func exampleCreatePool() v1.CreateNodePool {
+	return v1.CreateNodePool{
+		ClusterID: exampleID, Name: "workers", Labels: map[string]string{"tier": "general"},
+		Spec: v1.Object(`{"platform":{"type":"gcp"},"replicas":3,"release":{"version":"4.19.2"}}`),
+	}
+}
+
+func examplePool() v1.NodePool {
+	in := exampleCreatePool()
+	return v1.NodePool{
+		ID: examplePoolID, ClusterID: in.ClusterID, Name: in.Name, CreatedBy: "ada@example.com", Generation: 1, ResourceVersion: "4",
+		Labels: in.Labels, Spec: in.Spec, Status: exampleReady(), CreatedAt: exampleTime(), UpdatedAt: exampleTime(),
+	}
+}
+
+func examplePoolList() v1.NodePoolList {
+	return v1.NodePoolList{NodePools: []v1.NodePool{examplePool()}, Total: 1, Limit: 50}
+}
+
+func examplePoolStatus() v1.NodePoolStatus {
+	reports := exampleStatus().ControllerStatus
+	reports[0].NodePoolID = examplePoolID
+	return v1.NodePoolStatus{
+		NodePoolID: examplePoolID, ClusterID: exampleID, Generation: 1, Status: exampleReady(), ControllerStatus: reports,
+	}
+}
 
 func exampleTime() time.Time { return time.Date(2025, 6, 2, 9, 30, 0, 123456000, time.UTC) }
 
@@ -65,14 +126,6 @@ func exampleReady() v1.Status {
 
 func exampleList() v1.ClusterList {
 	return v1.ClusterList{Clusters: []v1.Cluster{exampleCluster()}, Total: 1, Limit: 50}
-}
-
-func exampleDeletion() v1.Deletion {
-	return v1.Deletion{ClusterID: exampleID, Message: "the cluster is deleted", Generation: 2, DeletionTimestamp: exampleTime()}
-}
-
-func exampleReconciliation() v1.Reconciliation {
-	return v1.Reconciliation{ClusterID: exampleID, Message: "the controllers are being woken", EventID: exampleEventID}
 }
 
 func exampleReport() v1.StatusReport {
@@ -132,6 +185,7 @@ var sentences = map[v1.Code]v1.ErrorDetails{ //nolint:gochecknoglobals // a cons
 	v1.CodeInvalidQuery:         fault("limit", "must be a whole number between 1 and 100", "1000"),
 	v1.CodeAmbiguousIdentity:    fault("X-User-Email", "is ambiguous", nil),
 	v1.CodeClusterNameExists:    fault("name", "is the name of another of your clusters", nil),
+	v1.CodeNodePoolNameExists:   fault("name", "is the name of another node pool of the cluster", nil),
 	v1.CodeUnsupportedMediaType: fault("Content-Type", "must be application/json", "text/plain"),
 }
 

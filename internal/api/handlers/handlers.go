@@ -11,8 +11,9 @@ import (
 
 // Options are what the handlers need.
 type Options struct {
-	Clusters *service.Clusters
-	Info     v1.Info
+	Clusters  *service.Resources
+	NodePools *service.Resources
+	Info      v1.Info
 	// Secrets keep the values of redacted fields out of errors.
 	Secrets models.Secrets
 	// ActorOf returns the caller of the request that a context belongs to.

@@ -9,132 +9,160 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// clustersPath is the collection; the others hang on it.
-const (
-	clustersPath = "/api/v1/clusters"
-	clusterPath  = clustersPath + "/{id}"
-)
-
 // Register adds every call to the API and to its document.
 func (h *Handlers) Register(api huma.API) {
-	h.registerClusters(api)
-	h.registerStatus(api)
+	(&collection[v1.Cluster, v1.ClusterList, v1.ClusterStatus]{h, models.KindCluster, h.Clusters, clusterExamples()}).register(api)
+	pools := &collection[v1.NodePool, v1.NodePoolList, v1.NodePoolStatus]{h, models.KindNodePool, h.NodePools, nodePoolExamples()}
+	pools.register(api)
+	huma.Register(api, spec{
+		id: "listNodePoolsOfCluster", method: http.MethodGet, path: memberPath(models.KindCluster) + "/nodepools", tag: tagNodePools,
+		summary: "List the node pools of a cluster", description: "As the list of all node pools with cluster_id.",
+		params:  listParams(models.KindNodePool),
+		success: success{http.StatusOK, "A page of node pools", pools.examples.list},
+		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound},
+	}.operation(), pools.ListWithin)
 	h.registerProbes(api)
 }
 
-func (h *Handlers) registerClusters(api huma.API) {
-	huma.Register(api, spec{
-		id: "listClusters", method: http.MethodGet, path: clustersPath, tag: tagClusters,
-		summary: "List clusters",
-		description: "Newest first. A user sees the own clusters, controllers and administrators all. " +
-			"A filter that is not understood is refused, never ignored.",
-		params:  listParams(),
-		success: success{http.StatusOK, "A page of clusters", exampleList()},
-		errors:  []v1.Code{v1.CodeInvalidQuery, v1.CodeForbidden},
-	}.operation(), h.List)
-	huma.Register(api, spec{
-		id: "getCluster", method: http.MethodGet, path: clusterPath, tag: tagClusters,
-		summary: "Get a cluster", description: "The cluster with its status as of now. Its ETag is the resource version.",
-		success: success{http.StatusOK, "The cluster", exampleCluster()},
-		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeNotFound},
-		tagged:  true,
-	}.operation(), h.Get)
-	h.registerChanges(api)
+// collectionPath is where the resources of a kind are, memberPath where one of them is.
+func collectionPath(kind models.Kind) string { return "/api/v1/" + string(kind) + "s" }
+func memberPath(kind models.Kind) string     { return collectionPath(kind) + "/{id}" }
+
+func (c *collection[R, L, S]) register(api huma.API) {
+	c.registerReads(api)
+	c.registerChanges(api)
+	c.registerStatus(api)
 }
 
-func (h *Handlers) registerChanges(api huma.API) {
-	writers := h.only(api, models.Actor.MayWrite)
+// name is how the ids of operations spell the kind, a how sentences do, with its article.
+func (c *collection[R, L, S]) name() string {
+	if c.kind == models.KindNodePool {
+		return "NodePool"
+	}
+	return "Cluster"
+}
+
+func (c *collection[R, L, S]) a() string { return "a " + c.kind.Noun() }
+
+func (c *collection[R, L, S]) tag() string { return string(c.kind) + "s" }
+
+func (c *collection[R, L, S]) registerReads(api huma.API) {
+	noun := c.kind.Noun()
 	huma.Register(api, spec{
-		id: "createCluster", method: http.MethodPost, path: clustersPath, tag: tagClusters,
-		summary:     "Create a cluster",
-		description: "Declares a cluster and tells every controller with a cluster.created event. Output-only fields are accepted and ignored.",
-		success:     success{http.StatusCreated, "The cluster, as it is stored", exampleCluster()},
-		errors: []v1.Code{
-			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeClusterNameExists,
-			v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
-		},
-		only:   writers,
-		tagged: true,
-	}.operation(), h.Create)
+		id: "list" + c.name() + "s", method: http.MethodGet, path: collectionPath(c.kind), tag: c.tag(),
+		summary: "List " + noun + "s",
+		description: "Newest first. A user sees the own ones, controllers and administrators all. " +
+			"A filter that is not understood is refused, never ignored.",
+		params:  c.listParams(),
+		success: success{http.StatusOK, "A page of " + noun + "s", c.examples.list},
+		errors:  []v1.Code{v1.CodeInvalidQuery, v1.CodeForbidden},
+	}.operation(), c.List)
 	huma.Register(api, spec{
-		id: "updateCluster", method: http.MethodPut, path: clusterPath, tag: tagClusters,
-		summary: "Replace the spec of a cluster",
+		id: "get" + c.name(), method: http.MethodGet, path: memberPath(c.kind), tag: c.tag(),
+		summary: "Get " + c.a(), description: "The " + noun + " with its status as of now. Its ETag is the resource version.",
+		success: success{http.StatusOK, "The " + noun, c.examples.one},
+		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeNotFound},
+		tagged:  true,
+	}.operation(), c.Get)
+}
+
+func (c *collection[R, L, S]) registerChanges(api huma.API) {
+	noun, member, writers := c.kind.Noun(), memberPath(c.kind), c.only(api, models.Actor.MayWrite)
+	changed := success{http.StatusOK, "The " + noun + " after the change", c.examples.one}
+	changeErrors := []v1.Code{
+		v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound,
+		v1.CodeGenerationConflict, v1.CodeClusterDeleting, v1.CodePreconditionFailed, v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
+	}
+	huma.Register(api, spec{
+		id: "create" + c.name(), method: http.MethodPost, path: collectionPath(c.kind), tag: c.tag(),
+		summary: "Create " + c.a(),
+		description: "Declares " + c.a() + " and tells every controller with a " + c.kind.Event(models.Created) +
+			" event. Output-only fields are accepted and ignored.",
+		success: success{http.StatusCreated, "The " + noun + ", as it is stored", c.examples.one},
+		errors:  c.createErrors(), only: writers, tagged: true,
+	}.operation(), c.Create)
+	huma.Register(api, spec{
+		id: "update" + c.name(), method: http.MethodPut, path: member, tag: c.tag(),
+		summary: "Replace the spec of " + c.a(),
 		description: "Replaces spec; description, labels, paused and deletion_protection keep their value when absent. " +
 			"Redacted and defaulted fields of the spec that are absent keep theirs, and null removes them. " +
 			"A change of the spec begins a new generation; an update that changes nothing leaves no trace.",
-		params:  []*huma.Param{ifMatchParam()},
-		success: success{http.StatusOK, "The cluster after the change", exampleCluster()},
-		errors: []v1.Code{
-			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound,
-			v1.CodeGenerationConflict, v1.CodeClusterDeleting, v1.CodePreconditionFailed, v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
-		},
-		only:   writers,
-		tagged: true,
-	}.operation(), h.Update)
+		params: []*huma.Param{ifMatchParam()}, success: changed, errors: changeErrors, only: writers, tagged: true,
+	}.operation(), c.Update)
 	huma.Register(api, spec{
-		id: "patchCluster", method: http.MethodPatch, path: clusterPath, tag: tagClusters,
-		summary: "Change parts of a cluster",
+		id: "patch" + c.name(), method: http.MethodPatch, path: member, tag: c.tag(),
+		summary: "Change parts of " + c.a(),
 		description: "A JSON Merge Patch (RFC 7396) on spec, labels, description, paused and deletion_protection: " +
 			"what it does not name keeps its value, and null removes. The result is judged like that of a PUT.",
-		params:  []*huma.Param{ifMatchParam()},
-		success: success{http.StatusOK, "The cluster after the change", exampleCluster()},
-		errors: []v1.Code{
-			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound,
-			v1.CodeGenerationConflict, v1.CodeClusterDeleting, v1.CodePreconditionFailed, v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
-		},
-		only:   writers,
-		tagged: true,
-	}.operation(), h.Patch)
+		params: []*huma.Param{ifMatchParam()}, success: changed, errors: changeErrors, only: writers, tagged: true,
+	}.operation(), c.Patch)
 	huma.Register(api, spec{
-		id: "deleteCluster", method: http.MethodDelete, path: clusterPath, tag: tagClusters,
-		summary: "Delete a cluster",
-		description: "Deletes a cluster, frees its name, and tells every controller with a cluster.deleted event. " +
-			"Reports on it are still answered.",
-		params:  append(deleteParams(), ifMatchParam()),
-		success: success{http.StatusAccepted, "The deletion", exampleDeletion()},
+		id: "delete" + c.name(), method: http.MethodDelete, path: member, tag: c.tag(),
+		summary:     "Delete " + c.a(),
+		description: c.examples.deletionSays,
+		params:      append(deleteParams(), ifMatchParam()),
+		success:     success{http.StatusAccepted, "The deletion", c.examples.deletion},
 		errors: []v1.Code{
 			v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound,
 			v1.CodeDeletionProtected, v1.CodePreconditionFailed,
 		},
 		only: writers,
-	}.operation(), h.Delete)
+	}.operation(), c.Delete)
 	huma.Register(api, spec{
-		id: "reconcileCluster", method: http.MethodPost, path: clusterPath + "/reconcile", tag: tagClusters,
-		summary: "Wake the controllers of a cluster", description: "Sends a cluster.reconcile event now. A body is ignored.",
-		success: success{http.StatusAccepted, "The event that will be published", exampleReconciliation()},
+		id: "reconcile" + c.name(), method: http.MethodPost, path: member + "/reconcile", tag: c.tag(),
+		summary: "Wake the controllers of " + c.a(), description: "Sends a " + c.kind.Event(models.Reconcile) + " event now. A body is ignored.",
+		success: success{http.StatusAccepted, "The event that will be published", c.examples.reconciliation},
 		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeNotFound},
-	}.operation(), h.Reconcile)
+	}.operation(), c.Reconcile)
 }
 
-func (h *Handlers) registerStatus(api huma.API) {
+func (c *collection[R, L, S]) listParams() []*huma.Param {
+	if c.kind == models.KindNodePool {
+		return append(listParams(c.kind), clusterParams()...)
+	}
+	return listParams(c.kind)
+}
+
+func (c *collection[R, L, S]) createErrors() []v1.Code {
+	codes := []v1.Code{
+		v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
+	}
+	if c.kind == models.KindNodePool {
+		return append(codes, v1.CodeNodePoolNameExists, v1.CodeNotFound, v1.CodeClusterDeleting)
+	}
+	return append(codes, v1.CodeClusterNameExists)
+}
+
+func (c *collection[R, L, S]) registerStatus(api huma.API) {
+	path, noun := memberPath(c.kind)+"/status", c.kind.Noun()
 	huma.Register(api, spec{
-		id: "getClusterStatus", method: http.MethodGet, path: clusterPath + "/status", tag: tagStatus,
-		summary: "Get the status of a cluster", description: "The status, and each controller's report that it is made of.",
-		success: success{http.StatusOK, "The status and the reports", exampleStatus()},
+		id: "get" + c.name() + "Status", method: http.MethodGet, path: path, tag: tagStatus,
+		summary: "Get the status of " + c.a(), description: "The status, and each controller's report that it is made of.",
+		success: success{http.StatusOK, "The status and the reports", c.examples.status},
 		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeNotFound},
-	}.operation(), h.Status)
+	}.operation(), c.Status)
 	huma.Register(api, spec{
-		id: "reportClusterStatus", method: http.MethodPut, path: clusterPath + "/status", tag: tagStatus,
-		summary: "Report on a cluster",
+		id: "report" + c.name() + "Status", method: http.MethodPut, path: path, tag: tagStatus,
+		summary: "Report on " + c.a(),
 		description: "For controllers. Unknown fields and nulls pass, and a field of another type counts as absent. " +
-			"A report that is of no use any more (of an older generation, or on a deleted cluster) is answered 200 " +
+			"A report that is of no use any more (of an older generation, or on a deleted " + noun + ") is answered 200 " +
 			"with applied false: do not send it again.",
-		success: success{http.StatusOK, "What became of the report", exampleReportResult()},
+		success: success{http.StatusOK, "What became of the report", c.examples.reported},
 		errors: []v1.Code{
 			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound,
 			v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
 		},
-		only: h.only(api, reporters),
-	}.operation(), h.Report)
+		only: c.only(api, reporters),
+	}.operation(), c.Report)
 	huma.Register(api, spec{
-		id: "dropClusterStatus", method: http.MethodDelete, path: clusterPath + "/status/{controller_name}", tag: tagStatus,
+		id: "drop" + c.name() + "Status", method: http.MethodDelete, path: path + "/{controller_name}", tag: tagStatus,
 		summary: "Drop a controller's report",
-		description: "For controllers and administrators: forgets what a controller has reported on the cluster. " +
+		description: "For controllers and administrators: forgets what a controller has reported on the " + noun + ". " +
 			"It is waited for no longer, until it reports again.",
 		success: success{http.StatusNoContent, "The report is gone", nil},
 		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound},
-		only:    h.only(api, droppers),
-	}.operation(), h.Drop)
+		only:    c.only(api, droppers),
+	}.operation(), c.Drop)
 }
 
 func (h *Handlers) registerProbes(api huma.API) {

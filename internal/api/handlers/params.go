@@ -9,25 +9,35 @@ import (
 
 const schemaPrefix = "#/components/schemas/"
 
-func listParams() []*huma.Param {
+func listParams(kind models.Kind) []*huma.Param {
+	those := kind.Noun() + "s"
 	least, most, none := 1.0, float64(models.MaxLimit), 0.0
 	phases := make([]any, 0, len(v1.Phases()))
 	for _, phase := range v1.Phases() {
 		phases = append(phases, string(phase))
 	}
 	return []*huma.Param{
-		query("limit", "How many clusters a page has at most", &huma.Schema{
+		query("limit", "How many "+those+" a page has at most", &huma.Schema{
 			Type: huma.TypeInteger, Minimum: &least, Maximum: &most, Default: models.DefaultLimit,
 		}),
 		query("offset", "How many matches to skip", &huma.Schema{Type: huma.TypeInteger, Minimum: &none, Default: 0}),
-		query("status", "Only clusters in this phase", &huma.Schema{Type: huma.TypeString, Enum: phases}),
-		query("platform", "Only clusters whose spec.platform.type is this, whatever the case", text(`^[A-Za-z0-9-]{1,63}$`)),
-		query("name", "Only clusters of this name", text(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)),
-		query("created_by", "Only clusters of this creator; a user may name the own address only", &huma.Schema{
+		query("status", "Only "+those+" in this phase", &huma.Schema{Type: huma.TypeString, Enum: phases}),
+		query("platform", "Only "+those+" whose spec.platform.type is this, whatever the case", text(`^[A-Za-z0-9-]{1,63}$`)),
+		query("name", "Only "+those+" of this name", text(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)),
+		query("created_by", "Only "+those+" of this creator; a user may name the own address only", &huma.Schema{
 			Type: huma.TypeString, Format: "email",
 		}),
-		query("label_selector", "Only clusters that this Kubernetes label selector matches, such as env=prod,tier!=test", text("")),
+		query("label_selector", "Only "+those+" that this Kubernetes label selector matches, such as env=prod,tier!=test", text("")),
 		query("total", "exact counts matches beyond 1,000", &huma.Schema{Type: huma.TypeString, Enum: []any{"exact"}}),
+	}
+}
+
+// clusterParams are the two names of the filter by cluster.
+func clusterParams() []*huma.Param {
+	id := &huma.Schema{Type: huma.TypeString, Format: "uuid"}
+	return []*huma.Param{
+		query("cluster_id", "Only node pools of this cluster", id),
+		query("clusterId", "Another name of cluster_id; give one of them", id),
 	}
 }
 
@@ -42,7 +52,7 @@ func deleteParams() []*huma.Param {
 func ifMatchParam() *huma.Param {
 	return &huma.Param{
 		Name: "If-Match", In: "header", Schema: text(""), Example: `"7"`,
-		Description: "Entity tags (RFC 9110): the call is refused when the cluster has changed since, by a report too",
+		Description: "Entity tags (RFC 9110): the call is refused when the resource has changed since, by a report too",
 	}
 }
 

@@ -12,14 +12,18 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// appendCluster appends the JSON of the v1.Cluster that c is. The spec and the status go
+// appendResource appends the JSON of the v1.Cluster or v1.NodePool that c is. The spec and the status go
 // out as the text that the database keeps: decoding and encoding them again would cost
 // several times the query.
-func appendCluster(b []byte, c *models.Cluster) []byte {
+func appendResource(b []byte, c *models.Resource) []byte {
 	b = slices.Grow(b, 1024+len(c.Spec)+len(c.Status))
 	b = appendText(append(b, `{"id":`...), c.ID)
 	b = appendText(append(b, `,"name":`...), c.Name)
-	b = appendText(append(b, `,"target_project_id":`...), c.TargetProjectID)
+	if c.Kind == models.KindNodePool {
+		b = appendText(append(b, `,"cluster_id":`...), c.ClusterID)
+	} else {
+		b = appendText(append(b, `,"target_project_id":`...), c.TargetProjectID)
+	}
 	b = appendText(append(b, `,"description":`...), c.Description)
 	b = strconv.AppendBool(append(b, `,"paused":`...), c.Paused)
 	b = strconv.AppendBool(append(b, `,"deletion_protection":`...), c.DeletionProtection)
@@ -37,18 +41,19 @@ func appendCluster(b []byte, c *models.Cluster) []byte {
 	return append(b, '}')
 }
 
-// appendPage returns the JSON of the v1.ClusterList that a page is.
-func appendPage(page *models.Page, q models.ListQuery) []byte {
+// appendPage returns the JSON of the v1.ClusterList or v1.NodePoolList that a page is.
+func appendPage(kind models.Kind, page *models.Page, q models.ListQuery) []byte {
 	size := 128
-	for _, c := range page.Clusters {
+	for _, c := range page.Resources {
 		size += 1024 + len(c.Spec) + len(c.Status)
 	}
-	b := append(make([]byte, 0, size), `{"clusters":[`...)
-	for i, c := range page.Clusters {
+	b := appendText(append(make([]byte, 0, size), '{'), string(kind)+"s")
+	b = append(b, ":["...)
+	for i, c := range page.Resources {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendCluster(b, c)
+		b = appendResource(b, c)
 	}
 	b = strconv.AppendInt(append(b, `],"total":`...), page.Total, 10)
 	if page.TotalIsLowerBound {
@@ -59,8 +64,8 @@ func appendPage(page *models.Page, q models.ListQuery) []byte {
 	return append(b, '}')
 }
 
-// appendStatus returns the JSON of the v1.ClusterStatus of a cluster and its reports.
-func appendStatus(c *models.Cluster, reports []v1.ControllerStatus) ([]byte, error) {
+// appendStatus returns the JSON of the v1.ClusterStatus or v1.NodePoolStatus of a resource and its reports.
+func appendStatus(c *models.Resource, reports []v1.ControllerStatus) ([]byte, error) {
 	if reports == nil {
 		reports = []v1.ControllerStatus{}
 	}
@@ -69,7 +74,10 @@ func appendStatus(c *models.Cluster, reports []v1.ControllerStatus) ([]byte, err
 		return nil, fmt.Errorf("encode the reports on %s: %w", c.ID, err)
 	}
 	b := make([]byte, 0, 256+len(c.Status)+len(list))
-	b = appendText(append(b, `{"cluster_id":`...), c.ID)
+	b = appendText(append(b, `{"cluster_id":`...), c.Ref().ClusterID)
+	if c.Kind == models.KindNodePool {
+		b = appendText(append(b, `,"nodepool_id":`...), c.ID)
+	}
 	b = strconv.AppendInt(append(b, `,"generation":`...), c.Generation, 10)
 	b = append(append(b, `,"status":`...), c.Status...)
 	b = append(append(b, `,"controller_status":`...), list...)

@@ -25,8 +25,8 @@ func TestAppendCluster_IsTheWireType(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := anyCluster(t)
 		want := encoded(t, wire(t, c))
-		if diff := cmp.Diff(want, tokens(t, appendCluster(nil, c))); diff != "" {
-			t.Fatalf("-json.Marshal +appendCluster:\n%s", diff)
+		if diff := cmp.Diff(want, tokens(t, appendResource(nil, c))); diff != "" {
+			t.Fatalf("-json.Marshal +appendResource:\n%s", diff)
 		}
 	})
 }
@@ -35,17 +35,17 @@ func TestAppendPage_IsTheWireType(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		page := &models.Page{
-			Clusters: rapid.SliceOfN(rapid.Custom(anyCluster), 0, 3).Draw(t, "clusters"),
-			Total:    rapid.Int64Range(0, 1<<40).Draw(t, "total"), TotalIsLowerBound: rapid.Bool().Draw(t, "more"),
+			Resources: rapid.SliceOfN(rapid.Custom(anyCluster), 0, 3).Draw(t, "clusters"),
+			Total:     rapid.Int64Range(0, 1<<40).Draw(t, "total"), TotalIsLowerBound: rapid.Bool().Draw(t, "more"),
 		}
 		q := models.ListQuery{Limit: rapid.IntRange(1, 100).Draw(t, "limit"), Offset: rapid.IntRange(0, 1<<30).Draw(t, "offset")}
 		list := v1.ClusterList{
 			Clusters: []v1.Cluster{}, Total: page.Total, TotalIsLowerBound: page.TotalIsLowerBound, Limit: q.Limit, Offset: q.Offset,
 		}
-		for _, c := range page.Clusters {
+		for _, c := range page.Resources {
 			list.Clusters = append(list.Clusters, wire(t, c))
 		}
-		if diff := cmp.Diff(encoded(t, list), tokens(t, appendPage(page, q))); diff != "" {
+		if diff := cmp.Diff(encoded(t, list), tokens(t, appendPage(models.KindCluster, page, q))); diff != "" {
 			t.Fatalf("-json.Marshal +appendPage:\n%s", diff)
 		}
 	})
@@ -70,7 +70,7 @@ func TestAppendStatus_IsTheWireType(t *testing.T) {
 
 func TestAppendStatus_NoReportIsAnEmptyList(t *testing.T) {
 	t.Parallel()
-	got, err := appendStatus(&models.Cluster{ID: exampleID, Status: json.RawMessage(`{}`)}, nil)
+	got, err := appendStatus(&models.Resource{ID: exampleID, Status: json.RawMessage(`{}`)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +79,8 @@ func TestAppendStatus_NoReportIsAnEmptyList(t *testing.T) {
 	}
 }
 
-func anyCluster(t *rapid.T) *models.Cluster {
-	c := &models.Cluster{
+func anyCluster(t *rapid.T) *models.Resource {
+	c := &models.Resource{
 		ID: rapid.StringMatching(`[0-9a-f-]{36}`).Draw(t, "id"), Name: rapid.String().Draw(t, "name"),
 		TargetProjectID: rapid.String().Draw(t, "project"), Description: anyText().Draw(t, "description"),
 		Paused: rapid.Bool().Draw(t, "paused"), DeletionProtection: rapid.Bool().Draw(t, "protected"),
@@ -118,7 +118,7 @@ func anyTime() *rapid.Generator[time.Time] {
 }
 
 // wire is the wire type of a stored cluster, field by field.
-func wire(t *rapid.T, c *models.Cluster) v1.Cluster {
+func wire(t *rapid.T, c *models.Resource) v1.Cluster {
 	w := v1.Cluster{
 		ID: c.ID, Name: c.Name, TargetProjectID: c.TargetProjectID, Description: c.Description, Paused: c.Paused,
 		DeletionProtection: c.DeletionProtection, CreatedBy: c.CreatedBy, Generation: c.Generation,

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/api/types"
@@ -23,16 +22,15 @@ const (
 	mediaMergePatch = "application/merge-patch+json"
 )
 
-// Resource is the part of a request that names a cluster.
+// Resource is the part of a request that names a cluster or a node pool.
 type Resource struct {
 	ID string `path:"id"`
 }
 
-// clusterID returns the id in its canonical form: lower case, with dashes. The braces,
-// the prefix and the missing dashes that Go's parser takes are INVALID_ID.
-func (r Resource) clusterID() (string, error) {
+// resourceID returns the id in its canonical form: lower case, with dashes. All else is INVALID_ID.
+func (r Resource) resourceID() (string, error) {
 	id := strings.ToLower(r.ID)
-	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id {
+	if !models.IsID(id) {
 		return "", models.Invalid(v1.CodeInvalidID, models.Fault{Field: "id", Reason: "must be a UUID", Value: r.ID})
 	}
 	return id, nil

@@ -5,17 +5,20 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // Tags returns the groups of calls with what they are for.
 func Tags() []*huma.Tag {
 	return []*huma.Tag{
 		{Name: tagClusters, Description: "Clusters: declare, change, delete, wake"},
-		{Name: tagStatus, Description: "What the controllers make of a cluster"},
+		{Name: tagNodePools, Description: "Node pools of clusters: the same"},
+		{Name: tagStatus, Description: "What the controllers make of a cluster or a node pool"},
 		{Name: tagService, Description: "The service itself"},
 	}
 }
@@ -30,24 +33,32 @@ func Alias(r huma.Registry) {
 func Describe(d *huma.OpenAPI) {
 	r := d.Components.Schemas
 	d.Components.Examples = errorExamples()
-	cluster := d.Paths[clusterPath]
-	d.Paths[clustersPath].Post.RequestBody = body[v1.CreateCluster](r, exampleCreate())
-	cluster.Put.RequestBody = body[v1.UpdateCluster](r, exampleUpdate())
-	cluster.Patch.RequestBody = patchBody[v1.PatchCluster](r, examplePatch())
-	d.Paths[clusterPath+"/status"].Put.RequestBody = body[v1.StatusReport](r, exampleReport())
+	bodies[v1.CreateCluster, v1.UpdateCluster, v1.PatchCluster](d, models.KindCluster, clusterExamples())
+	bodies[v1.CreateNodePool, v1.UpdateNodePool, v1.PatchNodePool](d, models.KindNodePool, nodePoolExamples())
 	schema[v1.ErrorBody](r)
 	schema[v1.Problem](r)
 	for name, s := range r.Map() {
 		open(s)
 		explain(name, s)
 	}
-	for _, item := range d.Paths {
-		identify(item)
+	for path, item := range d.Paths {
+		identify(path, item)
 		complete(item.Get)
 	}
-	closed(r, "CreateCluster", "id", "generation")
-	closed(r, "UpdateCluster")
-	closed(r, "PatchCluster")
+	for _, kind := range []string{"Cluster", "NodePool"} {
+		closed(r, "Create"+kind, "id", "generation")
+		closed(r, "Update"+kind)
+		closed(r, "Patch"+kind)
+	}
+}
+
+// bodies describes the bodies of the requests on a kind: a POST, a PUT, a PATCH, a report.
+func bodies[Create, Update, Patch any](d *huma.OpenAPI, kind models.Kind, of examples) {
+	r, member := d.Components.Schemas, d.Paths[memberPath(kind)]
+	d.Paths[collectionPath(kind)].Post.RequestBody = body[Create](r, of.create)
+	member.Put.RequestBody = body[Update](r, of.update)
+	member.Patch.RequestBody = patchBody[Patch](r, of.patch)
+	d.Paths[memberPath(kind)+"/status"].Put.RequestBody = body[v1.StatusReport](r, exampleReport())
 }
 
 func schema[T any](r huma.Registry) *huma.Schema { return r.Schema(reflect.TypeFor[T](), true, "") }
@@ -97,8 +108,12 @@ func complete(op *huma.Operation) {
 	}
 }
 
-// identify describes the parameter that names a cluster.
-func identify(item *huma.PathItem) {
+// identify describes the parameter that names a resource.
+func identify(path string, item *huma.PathItem) {
+	of, id := "The id of the cluster", exampleID
+	if strings.HasPrefix(path, collectionPath(models.KindNodePool)) {
+		of, id = "The id of the node pool", examplePoolID
+	}
 	for _, op := range []*huma.Operation{item.Get, item.Put, item.Patch, item.Post, item.Delete} {
 		if op == nil {
 			continue
@@ -108,7 +123,7 @@ func identify(item *huma.PathItem) {
 			case p.Name == "controller_name":
 				p.Description, p.Example = "The name under which the controller reports", "dns"
 			case p.In == "path":
-				p.Description, p.Schema, p.Example = "The id of the cluster", &huma.Schema{Type: huma.TypeString, Format: "uuid"}, exampleID
+				p.Description, p.Schema, p.Example = of, &huma.Schema{Type: huma.TypeString, Format: "uuid"}, id
 			}
 		}
 	}
@@ -134,7 +149,7 @@ func explain(name string, s *huma.Schema) {
 
 // formats are the same wherever a field of that name is.
 var formats = map[string]string{ //nolint:gochecknoglobals // a constant table
-	"id": "uuid", "cluster_id": "uuid", "event_id": "uuid", "created_by": "email",
+	"id": "uuid", "cluster_id": "uuid", "nodepool_id": "uuid", "event_id": "uuid", "created_by": "email",
 }
 
 func enums() map[string][]any {

@@ -13,9 +13,10 @@ import (
 
 // The groups of calls in the document.
 const (
-	tagClusters = "clusters"
-	tagStatus   = "status"
-	tagService  = "service"
+	tagClusters  = "clusters"
+	tagNodePools = "nodepools"
+	tagStatus    = "status"
+	tagService   = "service"
 )
 
 // SecurityScheme is the name of the identity header's scheme in the document.
@@ -73,7 +74,7 @@ func (s spec) responses() map[string]*huma.Response {
 	}
 	all := map[string]*huma.Response{strconv.Itoa(s.success.status): s.success.response(s.tagged)}
 	if s.success.status == http.StatusCreated {
-		all[strconv.Itoa(http.StatusCreated)].Headers["Location"] = header("The path of the new cluster")
+		all[strconv.Itoa(http.StatusCreated)].Headers["Location"] = header("The path of what was created")
 	}
 	if s.failing != nil {
 		all[strconv.Itoa(s.failing.status)] = s.failing.response(false)
@@ -94,7 +95,7 @@ func (s success) response(tagged bool) *huma.Response {
 		r.Content = map[string]*huma.MediaType{mediaJSON: {Example: s.example}}
 	}
 	if tagged {
-		r.Headers["ETag"] = header("The resource version of the cluster, in quotes")
+		r.Headers["ETag"] = header("The resource version, in quotes")
 	}
 	return r
 }

@@ -7,57 +7,57 @@ import (
 	"github.com/cls-backend/cls-backend/internal/api/types"
 )
 
-// StatusOutput is the status of a cluster, with the reports behind it.
-type StatusOutput struct {
-	Body types.Rendered[v1.ClusterStatus]
+// StatusOutput is the status of a resource, with the reports behind it.
+type StatusOutput[S any] struct {
+	Body types.Rendered[S]
 }
 
-// Status returns the status of a cluster and the reports that it is made of.
-func (h *Handlers) Status(ctx context.Context, in *GetInput) (*StatusOutput, error) {
-	id, err := in.clusterID()
+// Status returns the status of a resource and the reports that it is made of.
+func (c *collection[R, L, S]) Status(ctx context.Context, in *GetInput) (*StatusOutput[S], error) {
+	id, err := in.resourceID()
 	if err != nil {
 		return nil, err
 	}
-	c, reports, err := h.Clusters.Status(ctx, h.ActorOf(ctx), id)
+	r, reports, err := c.use.Status(ctx, c.ActorOf(ctx), id)
 	if err != nil {
 		return nil, err
 	}
-	body, err := appendStatus(c, reports)
+	body, err := appendStatus(r, reports)
 	if err != nil {
 		return nil, err
 	}
-	return &StatusOutput{Body: body}, nil
+	return &StatusOutput[S]{Body: body}, nil
 }
 
-// ReportInput is PUT /clusters/{id}/status.
+// ReportInput is the PUT of a status.
 type ReportInput struct {
 	Resource
 	Plain
 	Payload
 }
 
-// DropInput is DELETE /clusters/{id}/status/{controller_name}.
+// DropInput is the DELETE of a report.
 type DropInput struct {
 	Resource
 	Plain
 	ControllerName string `path:"controller_name"`
 }
 
-// Drop forgets what a controller has reported on a cluster.
-func (h *Handlers) Drop(ctx context.Context, in *DropInput) (*struct{}, error) {
-	id, err := in.clusterID()
+// Drop forgets what a controller has reported on a resource.
+func (c *collection[R, L, S]) Drop(ctx context.Context, in *DropInput) (*struct{}, error) {
+	id, err := in.resourceID()
 	if err != nil {
 		return nil, err
 	}
-	return nil, h.Clusters.DropReport(ctx, h.ActorOf(ctx), id, in.ControllerName)
+	return nil, c.use.DropReport(ctx, c.ActorOf(ctx), id, in.ControllerName)
 }
 
 // ReportOutput says what became of a report.
 type ReportOutput struct{ Body v1.ReportResult }
 
-// Report stores what a controller says of a cluster.
-func (h *Handlers) Report(ctx context.Context, in *ReportInput) (*ReportOutput, error) {
-	id, err := in.clusterID()
+// Report stores what a controller says of a resource.
+func (c *collection[R, L, S]) Report(ctx context.Context, in *ReportInput) (*ReportOutput, error) {
+	id, err := in.resourceID()
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (h *Handlers) Report(ctx context.Context, in *ReportInput) (*ReportOutput, 
 	if err != nil {
 		return nil, err
 	}
-	result, err := h.Clusters.Report(ctx, h.ActorOf(ctx), id, r)
+	result, err := c.use.Report(ctx, c.ActorOf(ctx), id, r)
 	if err != nil {
 		return nil, err
 	}

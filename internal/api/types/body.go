@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // BodyError says why a body is no JSON object. Its text is fit for the caller.
@@ -16,16 +18,21 @@ type BodyError struct{ reason string }
 // Error implements [error].
 func (e *BodyError) Error() string { return e.reason }
 
-// DecodeCreate reads the body of POST /clusters. A body that is no JSON object is a
-// [BodyError]; otherwise what could be decoded is returned, with the faults of the rest.
-func DecodeCreate(text []byte) (v1.CreateCluster, []v1.FieldError, error) {
+// DecodeCreate reads the body of POST /clusters or /nodepools. A body that is no JSON object is
+// a [BodyError]; otherwise what could be decoded is returned, with the faults of the rest.
+func DecodeCreate(kind models.Kind, text []byte) (models.Draft, []v1.FieldError, error) {
 	d, err := newDecoder(text)
 	if err != nil {
-		return v1.CreateCluster{}, nil, err
+		return models.Draft{}, nil, err
 	}
-	var in v1.CreateCluster
+	var in models.Draft
 	d.text("name", &in.Name)
-	d.text("target_project_id", &in.TargetProjectID)
+	if kind == models.KindNodePool {
+		d.text("cluster_id", &in.ClusterID)
+		in.ClusterID = strings.ToLower(in.ClusterID)
+	} else {
+		d.text("target_project_id", &in.TargetProjectID)
+	}
 	d.text("description", &in.Description)
 	d.flag("paused", &in.Paused)
 	d.flag("deletion_protection", &in.DeletionProtection)
@@ -36,16 +43,14 @@ func DecodeCreate(text []byte) (v1.CreateCluster, []v1.FieldError, error) {
 	return in, d.rest(), nil
 }
 
-// DecodeUpdate reads the body of PUT /clusters/{id}, as DecodeCreate does.
-func DecodeUpdate(text []byte) (v1.UpdateCluster, []v1.FieldError, error) {
+// DecodeUpdate reads the body of PUT /clusters/{id} or /nodepools/{id}, as DecodeCreate does.
+func DecodeUpdate(kind models.Kind, text []byte) (models.Edit, []v1.FieldError, error) {
 	d, err := newDecoder(text)
 	if err != nil {
-		return v1.UpdateCluster{}, nil, err
+		return models.Edit{}, nil, err
 	}
-	var in v1.UpdateCluster
-	optional(d, "id", &in.ID, d.text)
-	optional(d, "name", &in.Name, d.text)
-	optional(d, "target_project_id", &in.TargetProjectID, d.text)
+	var in models.Edit
+	d.fixed(kind, &in.ID, &in.Name, &in.ClusterID, &in.TargetProjectID)
 	optional(d, "description", &in.Description, d.text)
 	optional(d, "paused", &in.Paused, d.flag)
 	optional(d, "deletion_protection", &in.DeletionProtection, d.flag)
@@ -56,17 +61,15 @@ func DecodeUpdate(text []byte) (v1.UpdateCluster, []v1.FieldError, error) {
 	return in, d.rest(), nil
 }
 
-// DecodePatch reads the body of PATCH /clusters/{id}, as DecodeCreate does. A null is kept
-// for what it means: remove.
-func DecodePatch(text []byte) (v1.PatchCluster, []v1.FieldError, error) {
+// DecodePatch reads the body of PATCH /clusters/{id} or /nodepools/{id}, as DecodeCreate does. A
+// null is kept for what it means: remove.
+func DecodePatch(kind models.Kind, text []byte) (models.Patch, []v1.FieldError, error) {
 	d, err := newDecoder(text)
 	if err != nil {
-		return v1.PatchCluster{}, nil, err
+		return models.Patch{}, nil, err
 	}
-	var in v1.PatchCluster
-	optional(d, "id", &in.ID, d.text)
-	optional(d, "name", &in.Name, d.text)
-	optional(d, "target_project_id", &in.TargetProjectID, d.text)
+	var in models.Patch
+	d.fixed(kind, &in.ID, &in.Name, &in.ClusterID, &in.TargetProjectID)
 	removable(d, "description", &in.Description, d.text)
 	removable(d, "paused", &in.Paused, d.flag)
 	removable(d, "deletion_protection", &in.DeletionProtection, d.flag)
@@ -77,7 +80,21 @@ func DecodePatch(text []byte) (v1.PatchCluster, []v1.FieldError, error) {
 	return in, d.rest(), nil
 }
 
-// outputOnly are the fields of a cluster that a client may send back unchanged, or
+// fixed decodes the fields that a resource keeps for life.
+func (d *decoder) fixed(kind models.Kind, id, name, cluster, project **string) {
+	optional(d, "id", id, d.text)
+	optional(d, "name", name, d.text)
+	if kind == models.KindNodePool {
+		optional(d, "cluster_id", cluster, d.text)
+		if *cluster != nil {
+			**cluster = strings.ToLower(**cluster)
+		}
+	} else {
+		optional(d, "target_project_id", project, d.text)
+	}
+}
+
+// outputOnly are the fields of a resource that a client may send back unchanged, or
 // changed, without effect (AIP-203).
 var outputOnly = []string{ //nolint:gochecknoglobals // a constant list
 	"created_by", "resource_version", "status", "created_at", "updated_at", "deletion_timestamp",

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // What the wire type encodes to is what the decoder reads: no field is forgotten when
@@ -26,7 +27,7 @@ func TestDecodeCreate_ReadsTheWireType(t *testing.T) {
 		if rapid.Bool().Draw(t, "labelled") {
 			want.Labels = rapid.MapOfN(rapid.String(), rapid.String(), 1, 3).Draw(t, "labels")
 		}
-		got, faults, err := DecodeCreate(encode(t, want))
+		got, faults, err := DecodeCreate(models.KindCluster, encode(t, want))
 		if diff := cmp.Diff(want, got); diff != "" || len(faults) > 0 || err != nil {
 			t.Fatalf("faults %v, error %v, -want +got:\n%s", faults, err, diff)
 		}
@@ -40,7 +41,7 @@ func TestDecodeUpdate_ReadsTheWireType(t *testing.T) {
 		ID: &text, Name: &text, TargetProjectID: &text, Description: &text, Paused: &flag, DeletionProtection: &flag,
 		Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"a":1}`), Generation: &number,
 	}
-	got, faults, err := DecodeUpdate(encode(t, want))
+	got, faults, err := DecodeUpdate(models.KindCluster, encode(t, want))
 	if diff := cmp.Diff(want, got); diff != "" || len(faults) > 0 || err != nil {
 		t.Errorf("faults %v, error %v, -want +got:\n%s", faults, err, diff)
 	}
@@ -51,10 +52,10 @@ func TestDecode_TakesAClusterAsItWasRead(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	read := encode(t, v1.Cluster{Name: "x", Spec: v1.Object(`{}`), Labels: map[string]string{}, DeletionTimestamp: &now})
-	if _, faults, err := DecodeCreate(read); len(faults) > 0 || err != nil {
+	if _, faults, err := DecodeCreate(models.KindCluster, read); len(faults) > 0 || err != nil {
 		t.Errorf("a POST of it: %v %v", faults, err)
 	}
-	if _, faults, err := DecodeUpdate(read); len(faults) > 0 || err != nil {
+	if _, faults, err := DecodeUpdate(models.KindCluster, read); len(faults) > 0 || err != nil {
 		t.Errorf("a PUT of it: %v %v", faults, err)
 	}
 }
@@ -62,7 +63,7 @@ func TestDecode_TakesAClusterAsItWasRead(t *testing.T) {
 // Null and absence mean the same, but for a spec, whose null the rules judge.
 func TestDecodeUpdate_NullIsAbsent(t *testing.T) {
 	t.Parallel()
-	got, faults, err := DecodeUpdate([]byte(`{"id":null,"name":null,"target_project_id":null,"description":null,"paused":null,
+	got, faults, err := DecodeUpdate(models.KindCluster, []byte(`{"id":null,"name":null,"target_project_id":null,"description":null,"paused":null,
 		"deletion_protection":null,"labels":null,"generation":null,"spec":null}`))
 	if diff := cmp.Diff(v1.UpdateCluster{Spec: v1.Object("null")}, got); diff != "" || len(faults) > 0 || err != nil {
 		t.Errorf("faults %v, error %v, -want +got:\n%s", faults, err, diff)
@@ -76,7 +77,7 @@ func TestDecode_SaysWhereJSONEnds(t *testing.T) {
 		`{"name":x}`: "is not valid JSON (at byte 9)", `{`: "is not valid JSON (at byte 1)", `{} {}`: "is not valid JSON (at byte 4)",
 		strings.Repeat("[", 20000): "is not valid JSON (at byte 10001)",
 	} {
-		_, _, err := DecodeCreate([]byte(body))
+		_, _, err := DecodeCreate(models.KindCluster, []byte(body))
 		if e, ok := errors.AsType[*BodyError](err); !ok || e.Error() != want {
 			t.Errorf("%.20q: %v, want %q", body, err, want)
 		}
@@ -85,15 +86,15 @@ func TestDecode_SaysWhereJSONEnds(t *testing.T) {
 
 func TestParseQueries_TakeEachParameter(t *testing.T) {
 	t.Parallel()
-	list, faults := ParseListClusters("limit=7&offset=8&status=Ready&platform=gcp&name=n&created_by=a%40b&label_selector=a%3Db&total=exact")
-	want := ListClusters{
+	list, faults := ParseList(models.KindCluster, "limit=7&offset=8&status=Ready&platform=gcp&name=n&created_by=a%40b&label_selector=a%3Db&total=exact")
+	want := List{
 		Limit: 7, Offset: 8, Status: "Ready", Platform: "gcp", Name: "n", CreatedBy: "a@b", LabelSelector: "a=b", ExactTotal: true,
 	}
 	if diff := cmp.Diff(want, list); diff != "" || len(faults) > 0 {
 		t.Errorf("faults %v, -want +got:\n%s", faults, diff)
 	}
-	gone, faults := ParseDeleteCluster("force=true&reason=too+dear")
-	if diff := cmp.Diff(DeleteCluster{Force: true, Reason: "too dear"}, gone); diff != "" || len(faults) > 0 {
+	gone, faults := ParseDelete("force=true&reason=too+dear")
+	if diff := cmp.Diff(Delete{Force: true, Reason: "too dear"}, gone); diff != "" || len(faults) > 0 {
 		t.Errorf("faults %v, -want +got:\n%s", faults, diff)
 	}
 	if faults := ParseNoQuery(""); len(faults) > 0 {

@@ -6,31 +6,50 @@ import (
 	"strconv"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// ListClusters is the query of GET /clusters; zero values are absent ones.
-type ListClusters struct {
+// List is the query of a list; zero values are absent ones.
+type List struct {
 	Limit         int
 	Offset        int
 	Status        string
 	Platform      string
 	Name          string
+	ClusterID     string
 	CreatedBy     string
 	LabelSelector string
 	ExactTotal    bool
 }
 
-// DeleteCluster is the query of DELETE /clusters/{id}.
-type DeleteCluster struct {
+// Delete is the query of a DELETE.
+type Delete struct {
 	Force  bool
 	Reason string
 }
 
-// ParseListClusters reads a raw query. A parameter that is unknown, empty, given twice or
-// not of its form is a fault; the others are returned.
-func ParseListClusters(raw string) (ListClusters, []v1.FieldError) {
-	var q ListClusters
-	faults := parseQuery(raw, setters{
+// ParseList reads a raw query. A parameter that is unknown, empty, given twice or not of its form
+// is a fault; the others are returned.
+func ParseList(kind models.Kind, raw string) (List, []v1.FieldError) {
+	var q List
+	known := q.setters()
+	if kind == models.KindNodePool {
+		known["cluster_id"] = either(&q.ClusterID)
+		known["clusterId"] = either(&q.ClusterID)
+	}
+	faults := parseQuery(raw, known)
+	return q, faults
+}
+
+// ParseListWithin reads the raw query of a list that is of one cluster by its path, as ParseList does.
+func ParseListWithin(raw string) (List, []v1.FieldError) {
+	var q List
+	faults := parseQuery(raw, q.setters())
+	return q, faults
+}
+
+func (q *List) setters() setters {
+	return setters{
 		"limit":          number(&q.Limit, 1, 100, "must be a whole number between 1 and 100"),
 		"offset":         number(&q.Offset, 0, 1<<31-1, "must be a whole number and not negative"),
 		"status":         text(&q.Status),
@@ -39,13 +58,12 @@ func ParseListClusters(raw string) (ListClusters, []v1.FieldError) {
 		"created_by":     text(&q.CreatedBy),
 		"label_selector": text(&q.LabelSelector),
 		"total":          exact(&q.ExactTotal),
-	})
-	return q, faults
+	}
 }
 
-// ParseDeleteCluster reads a raw query, as ParseListClusters does.
-func ParseDeleteCluster(raw string) (DeleteCluster, []v1.FieldError) {
-	var q DeleteCluster
+// ParseDelete reads a raw query, as ParseList does.
+func ParseDelete(raw string) (Delete, []v1.FieldError) {
+	var q Delete
 	return q, parseQuery(raw, setters{"force": flag(&q.Force), "reason": reason(&q.Reason)})
 }
 
@@ -103,6 +121,17 @@ func sortedNames(given url.Values) []string {
 
 func text(to *string) func(string) string {
 	return func(value string) string {
+		*to = value
+		return ""
+	}
+}
+
+// either is a parameter of two names, which may be given under one of them.
+func either(to *string) func(string) string {
+	return func(value string) string {
+		if *to != "" {
+			return "is given under its other name too"
+		}
 		*to = value
 		return ""
 	}

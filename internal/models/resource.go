@@ -14,10 +14,13 @@ import (
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
-// Cluster is a cluster as the service handles it: what is stored, with the spec, the
-// labels and the status kept as the JSON text that goes out again.
-type Cluster struct {
-	ID                 string
+// Resource is a cluster or a node pool as the service handles it: what is stored, with the spec,
+// the labels and the status kept as the JSON text that goes out again.
+type Resource struct {
+	Kind Kind
+	ID   string
+	// ClusterID is the cluster that a node pool belongs to; "" for a cluster.
+	ClusterID          string
 	Name               string
 	TargetProjectID    string
 	Description        string
@@ -40,14 +43,22 @@ type Cluster struct {
 	Status json.RawMessage
 }
 
-// ETag returns the strong entity tag of the cluster (RFC 9110, section 8.8.3).
-func (c *Cluster) ETag() string { return strconv.Quote(strconv.FormatInt(c.ResourceVersion, 10)) }
+// ETag returns the strong entity tag of the resource (RFC 9110, section 8.8.3).
+func (r *Resource) ETag() string { return strconv.Quote(strconv.FormatInt(r.ResourceVersion, 10)) }
 
-// Object returns what a status needs to know of the cluster.
-func (c *Cluster) Object() Object {
-	o := Object{Generation: c.Generation, GenerationStartedAt: c.GenerationStartedAt, Platform: c.Platform}
-	if c.DeletionTimestamp != nil {
-		o.DeletionTimestamp = *c.DeletionTimestamp
+// Ref returns the names of the resource.
+func (r *Resource) Ref() Ref {
+	if r.Kind == KindNodePool {
+		return Ref{r.Kind, r.ClusterID, r.ID}
+	}
+	return Ref{r.Kind, r.ID, r.ID}
+}
+
+// Object returns what a status needs to know of the resource.
+func (r *Resource) Object() Object {
+	o := Object{Generation: r.Generation, GenerationStartedAt: r.GenerationStartedAt, Platform: r.Platform}
+	if r.DeletionTimestamp != nil {
+		o.DeletionTimestamp = *r.DeletionTimestamp
 	}
 	return o
 }
@@ -69,28 +80,38 @@ func (d Defaults) values() map[string]string {
 	return v
 }
 
-// ClusterRules are the rules for what users may declare, under the settings of an installation.
-type ClusterRules struct {
+// Rules are the rules for what users may declare of a kind, under the settings of an installation.
+type Rules struct {
+	Kind     Kind
 	Secrets  Secrets
 	Defaults Defaults
 }
 
-// New returns the cluster that a request declares, with its defaults, or INVALID_FIELD
-// with every fault. The caller gives it an id.
-func (r ClusterRules) New(in v1.CreateCluster, by Actor) (*Cluster, error) {
+// Of returns the rules for the node pools of a cluster: the release of the cluster is their default.
+func (r Rules) Of(cluster *Resource) Rules {
+	r.Defaults = Defaults{ReleaseVersion: releaseVersion(cluster.Spec)}
+	return r
+}
+
+// New returns the resource that a draft declares, with its defaults, or INVALID_FIELD with every
+// fault. The caller gives it an id.
+func (r Rules) New(in Draft, owner string) (*Resource, error) {
 	faults := checkName(in.Name)
+	if r.Kind == KindNodePool && !IsID(in.ClusterID) {
+		faults = append(faults, clusterIDFault(in.ClusterID))
+	}
 	faults = append(faults, checkText("target_project_id", in.TargetProjectID, maxProject)...)
 	faults = append(faults, checkText("description", in.Description, maxDescription)...)
 	faults = append(faults, checkLabels(in.Labels)...)
-	c := &Cluster{
-		Name: in.Name, TargetProjectID: in.TargetProjectID, Description: in.Description,
+	next := &Resource{
+		Kind: r.Kind, Name: in.Name, ClusterID: in.ClusterID, TargetProjectID: in.TargetProjectID, Description: in.Description,
 		Paused: in.Paused, DeletionProtection: in.DeletionProtection,
-		CreatedBy: by.Email, Labels: in.Labels, Spec: r.withDefaults(in.Spec),
+		CreatedBy: owner, Labels: in.Labels, Spec: r.withDefaults(in.Spec),
 	}
-	return c, r.check(c.Spec, faults)
+	return next, r.check(next.Spec, faults)
 }
 
-// Change is what an update changes: nothing, the spec, or only what describes the cluster.
+// Change is what an update changes: nothing, the spec, or only what describes the resource.
 type Change struct {
 	Spec     bool
 	Metadata bool
@@ -107,10 +128,10 @@ func (c Change) Reason() string {
 	return v1.ReasonMetadataChanged
 }
 
-// Update returns the cluster as it is after an update of the stored one, and what that
+// Update returns the resource as it is after an update of the stored one, and what that
 // changes. Fields that the update leaves out keep their value; so do secrets and
 // defaulted fields of the spec, unless they are null. INVALID_FIELD names every fault.
-func (r ClusterRules) Update(stored *Cluster, in v1.UpdateCluster) (*Cluster, Change, error) {
+func (r Rules) Update(stored *Resource, in Edit) (*Resource, Change, error) {
 	var faults []Fault
 	if in.Spec.IsEmpty() {
 		faults = []Fault{{Field: "spec", Reason: "is required and must be an object"}}
@@ -121,9 +142,9 @@ func (r ClusterRules) Update(stored *Cluster, in v1.UpdateCluster) (*Cluster, Ch
 
 // Patch is Update with a merge patch: what it does not name keeps its value, secrets and
 // defaulted fields of the spec as everything else, and a null removes.
-func (r ClusterRules) Patch(stored *Cluster, in v1.PatchCluster) (*Cluster, Change, error) {
-	next := v1.UpdateCluster{
-		ID: in.ID, Name: in.Name, TargetProjectID: in.TargetProjectID,
+func (r Rules) Patch(stored *Resource, in Patch) (*Resource, Change, error) {
+	next := Edit{
+		ID: in.ID, Name: in.Name, ClusterID: in.ClusterID, TargetProjectID: in.TargetProjectID,
 		Description: in.Description, Paused: in.Paused, DeletionProtection: in.DeletionProtection,
 		Labels: stored.Labels, Spec: stored.Spec, Generation: in.Generation,
 	}
@@ -140,8 +161,8 @@ func (r ClusterRules) Patch(stored *Cluster, in v1.PatchCluster) (*Cluster, Chan
 	return r.replace(stored, next, faults)
 }
 
-// replace returns the stored cluster with the fields of an update whose spec is complete.
-func (r ClusterRules) replace(stored *Cluster, in v1.UpdateCluster, faults []Fault) (*Cluster, Change, error) {
+// replace returns the stored resource with the fields of an update whose spec is complete.
+func (r Rules) replace(stored *Resource, in Edit, faults []Fault) (*Resource, Change, error) {
 	faults = append(faults, checkFixed(stored, in)...)
 	next := *stored
 	setIf(&next.Description, in.Description)
@@ -169,7 +190,7 @@ func setIf[T any](field, given *T) {
 	}
 }
 
-func differs(a, b *Cluster) bool {
+func differs(a, b *Resource) bool {
 	return a.Description != b.Description || a.Paused != b.Paused ||
 		a.DeletionProtection != b.DeletionProtection || !maps.Equal(a.Labels, b.Labels)
 }
@@ -185,7 +206,7 @@ func sameJSON(a, b v1.Object) bool {
 
 // withDefaults fills what a new spec lacks, and takes out the nulls that stand for
 // "none" where a default or a secret would be.
-func (r ClusterRules) withDefaults(spec v1.Object) v1.Object {
+func (r Rules) withDefaults(spec v1.Object) v1.Object {
 	values := r.Defaults.values()
 	text := v1.Object(spec.String())
 	if len(values) == 0 && (!bytes.Contains(text, []byte("null")) || !r.Secrets.mayOccurIn(text)) {
@@ -215,17 +236,26 @@ func (r ClusterRules) withDefaults(spec v1.Object) v1.Object {
 }
 
 // hidden returns the paths of a spec that an author may not see or did not choose.
-func (r ClusterRules) hidden() []SpecPath {
+func (r Rules) hidden() []SpecPath {
 	paths := append([]SpecPath(nil), r.Secrets...)
+	if r.Kind == KindNodePool { // It was taken from the cluster.
+		return append(paths, SpecPath{"release", "version"})
+	}
 	for key := range r.Defaults.values() {
 		paths = append(paths, SpecPath{"release", key})
 	}
 	return paths
 }
 
+func releaseVersion(spec v1.Object) string {
+	var version string
+	_ = json.Unmarshal(find(spec, SpecPath{"release", "version"}), &version) // Anything else is no version.
+	return version
+}
+
 // keepHidden carries over from the stored spec what the author of a new one could not
 // see or did not choose: secrets and defaulted fields. A null removes the field.
-func (r ClusterRules) keepHidden(stored, given v1.Object) v1.Object {
+func (r Rules) keepHidden(stored, given v1.Object) v1.Object {
 	before, errBefore := decodeTree(stored)
 	after, errAfter := decodeTree(given)
 	if errBefore != nil || errAfter != nil {
@@ -258,10 +288,21 @@ const (
 
 var (
 	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	canonicalID  = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	platformType = regexp.MustCompile(`^[A-Za-z0-9-]{1,63}$`)
 )
 
-// IsName reports whether a text is a label by RFC 1123: what a cluster may be named.
+// IsID reports whether a text is a UUID in its canonical form: lower case, with dashes.
+func IsID(text string) bool { return canonicalID.MatchString(text) }
+
+func clusterIDFault(given string) Fault {
+	if given == "" {
+		return Fault{Field: "cluster_id", Reason: "is required"}
+	}
+	return Fault{Field: "cluster_id", Reason: "must be a UUID", Value: given}
+}
+
+// IsName reports whether a text is a label by RFC 1123: what a resource may be named.
 func IsName(name string) bool { return len(name) <= maxLabel && dnsLabel.MatchString(name) }
 
 func checkName(name string) []Fault {
@@ -284,8 +325,8 @@ func checkText(field, text string, limit int) []Fault {
 	return nil
 }
 
-// checkFixed refuses another value for what a cluster keeps for life.
-func checkFixed(stored *Cluster, in v1.UpdateCluster) []Fault {
+// checkFixed refuses another value for what a resource keeps for life.
+func checkFixed(stored *Resource, in Edit) []Fault {
 	var faults []Fault
 	for _, f := range []struct {
 		field  string
@@ -294,6 +335,7 @@ func checkFixed(stored *Cluster, in v1.UpdateCluster) []Fault {
 	}{
 		{"id", in.ID, stored.ID},
 		{"name", in.Name, stored.Name},
+		{"cluster_id", in.ClusterID, stored.ClusterID},
 		{"target_project_id", in.TargetProjectID, stored.TargetProjectID},
 	} {
 		if f.given != nil && *f.given != f.stored {
@@ -304,7 +346,7 @@ func checkFixed(stored *Cluster, in v1.UpdateCluster) []Fault {
 }
 
 // check adds the faults of a spec. A spec that is merely too large is BODY_TOO_LARGE.
-func (r ClusterRules) check(spec v1.Object, faults []Fault) error {
+func (r Rules) check(spec v1.Object, faults []Fault) error {
 	faults = append(faults, checkPlatform(spec)...)
 	for i := range faults {
 		if r.Secrets.Covers(faults[i].Field) {

@@ -14,13 +14,13 @@ import (
 )
 
 // rules are those of an installation with one more secret, and defaults.
-var rules = ClusterRules{
+var rules = Rules{
 	Secrets:  NewSecrets([]string{"pull.secret"}),
 	Defaults: Defaults{ReleaseVersion: "4.18", ChannelGroup: "stable"},
 }
 
 // bare are the rules of an installation that sets nothing.
-var bare = ClusterRules{Secrets: NewSecrets(nil)}
+var bare = Rules{Secrets: NewSecrets(nil)}
 
 var alice = Actor{Email: "alice@example.com"}
 
@@ -72,7 +72,7 @@ func TestNewNames(t *testing.T) {
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			t.Parallel()
-			_, err := bare.New(v1.CreateCluster{Name: row.name}, alice)
+			_, err := bare.New(Draft{Name: row.name}, alice.Email)
 			if got := strings.Join(faultsOf(t, err), "; "); got != row.fault {
 				t.Errorf("%q, want %q", got, row.fault)
 			}
@@ -106,7 +106,7 @@ func TestNewLabels(t *testing.T) {
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			t.Parallel()
-			_, err := bare.New(v1.CreateCluster{Name: "c", Labels: map[string]string{row.key: row.value}}, alice)
+			_, err := bare.New(Draft{Name: "c", Labels: map[string]string{row.key: row.value}}, alice.Email)
 			got := strings.Join(faultsOf(t, err), "; ")
 			if row.fault == "" && got != "" || !strings.HasPrefix(got, "labels."+row.key+" "+row.fault) && row.fault != "" {
 				t.Errorf("%q, want %q", got, row.fault)
@@ -137,7 +137,7 @@ func TestNewPlatform(t *testing.T) {
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			t.Parallel()
-			_, err := bare.New(v1.CreateCluster{Name: "c", Spec: v1.Object(row.spec)}, alice)
+			_, err := bare.New(Draft{Name: "c", Spec: v1.Object(row.spec)}, alice.Email)
 			if got := strings.Join(faultsOf(t, err), "; "); got != row.fault {
 				t.Errorf("%q, want %q", got, row.fault)
 			}
@@ -147,10 +147,10 @@ func TestNewPlatform(t *testing.T) {
 
 func TestNewNamesAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := bare.New(v1.CreateCluster{
+	_, err := bare.New(Draft{
 		Name: "No!", TargetProjectID: strings.Repeat("é", 256), Description: strings.Repeat("d", 4097),
 		Labels: map[string]string{"z z": "ok", "a": "not ok"}, Spec: v1.Object(`{"platform":{"type":"?"}}`),
-	}, alice)
+	}, alice.Email)
 	want := []string{
 		badName,
 		"target_project_id must be at most 255 characters, not 256",
@@ -166,15 +166,15 @@ func TestNewNamesAllFaultsAtOnce(t *testing.T) {
 
 func TestNewKeepsWhatItIsGiven(t *testing.T) {
 	t.Parallel()
-	in := v1.CreateCluster{
+	in := Draft{
 		Name: "prod", TargetProjectID: "p-1", Description: "d", Paused: true, DeletionProtection: true,
 		Labels: map[string]string{"env": "prod"}, Spec: v1.Object(`{"b":1.50, "a":[]}`),
 	}
-	got, err := bare.New(in, alice)
+	got, err := bare.New(in, alice.Email)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Cluster{
+	want := &Resource{
 		Name: "prod", TargetProjectID: "p-1", Description: "d", Paused: true, DeletionProtection: true,
 		CreatedBy: "alice@example.com", Labels: in.Labels, Spec: in.Spec,
 	}
@@ -187,7 +187,7 @@ func TestNewSpecs(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		why         string
-		rules       ClusterRules
+		rules       Rules
 		given, want string
 	}{
 		{"no spec and no defaults", bare, ``, `{}`},
@@ -195,7 +195,7 @@ func TestNewSpecs(t *testing.T) {
 		{"no defaults to fill", bare, `{"release":{}}`, `{"release":{}}`},
 		{"both are filled", rules, ``, `{"release":{"version":"4.18","channelGroup":"stable"}}`},
 		{"one is filled", rules, `{"release":{"version":"4.17"}}`, `{"release":{"version":"4.17","channelGroup":"stable"}}`},
-		{"one is set", ClusterRules{Defaults: Defaults{ChannelGroup: "fast"}}, `{}`, `{"release":{"channelGroup":"fast"}}`},
+		{"one is set", Rules{Defaults: Defaults{ChannelGroup: "fast"}}, `{}`, `{"release":{"channelGroup":"fast"}}`},
 		{"null means none, and no default", rules, `{"release":{"version":null}}`, `{"release":{"channelGroup":"stable"}}`},
 		{"a release that is no object is the user's own", rules, `{"release":"4.17"}`, `{"release":"4.17"}`},
 		{"other fields stay, numbers as they are spelled", rules, `{"n":1e2,"release":{"version":"1","channelGroup":"2"}}`, `{"n":1e2,"release":{"version":"1","channelGroup":"2"}}`},
@@ -205,13 +205,13 @@ func TestNewSpecs(t *testing.T) {
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			t.Parallel()
-			c, err := row.rules.New(v1.CreateCluster{Name: "c", Spec: v1.Object(row.given)}, alice)
+			c, err := row.rules.New(Draft{Name: "c", Spec: v1.Object(row.given)}, alice.Email)
 			if err != nil {
 				t.Fatal(err)
 			}
 			sameValue(t, row.want, string(c.Spec))
 			// What comes back may be put back, and changes nothing.
-			_, change, err := row.rules.Update(c, v1.UpdateCluster{Spec: c.Spec})
+			_, change, err := row.rules.Update(c, Edit{Spec: c.Spec})
 			if err != nil || change.Any() {
 				t.Errorf("a PUT of the same spec: %+v, %v", change, err)
 			}
@@ -222,19 +222,19 @@ func TestNewSpecs(t *testing.T) {
 func TestNewRefusesWhatGrowsBeyondTheLimit(t *testing.T) {
 	t.Parallel()
 	spec := `{"n":[` + strings.TrimSuffix(strings.Repeat("1e300,", 4000), ",") + `]}`
-	_, err := bare.New(v1.CreateCluster{Name: "c", Spec: v1.Object(spec)}, alice)
+	_, err := bare.New(Draft{Name: "c", Spec: v1.Object(spec)}, alice.Email)
 	if CodeOf(err) != v1.CodeBodyTooLarge {
 		t.Errorf("%d bytes that are 1.2 MB once stored: %v, want BODY_TOO_LARGE", len(spec), err)
 	}
-	_, err = bare.New(v1.CreateCluster{Name: "?", Spec: v1.Object(spec)}, alice)
+	_, err = bare.New(Draft{Name: "?", Spec: v1.Object(spec)}, alice.Email)
 	if CodeOf(err) != v1.CodeInvalidField {
 		t.Errorf("too large and misnamed: %v, want the fault that has a field", err)
 	}
 }
 
 // stored is a cluster as the database gives it.
-func stored(spec string) *Cluster {
-	return &Cluster{
+func stored(spec string) *Resource {
+	return &Resource{
 		ID: "0195", Name: "prod", TargetProjectID: "p-1", Description: "old", CreatedBy: alice.Email, Generation: 7, ResourceVersion: 40,
 		Labels: map[string]string{"env": "prod"}, Spec: v1.Object(spec), GenerationStartedAt: start,
 	}
@@ -273,7 +273,7 @@ func TestUpdateSpec(t *testing.T) {
 		t.Run(row.why, func(t *testing.T) {
 			t.Parallel()
 			before := stored(row.before)
-			after, change, err := rules.Update(before, v1.UpdateCluster{Spec: v1.Object(row.put)})
+			after, change, err := rules.Update(before, Edit{Spec: v1.Object(row.put)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -299,18 +299,18 @@ func TestUpdateMetadata(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		why     string
-		put     v1.UpdateCluster
-		want    func(*Cluster)
+		put     Edit
+		want    func(*Resource)
 		changed bool
 	}{
-		{"absent fields keep", v1.UpdateCluster{}, func(*Cluster) {}, false},
-		{"the same values", v1.UpdateCluster{Description: new("old"), Paused: new(false), Labels: map[string]string{"env": "prod"}}, func(*Cluster) {}, false},
-		{"its own fixed fields may be repeated", v1.UpdateCluster{ID: new("0195"), Name: new("prod"), TargetProjectID: new("p-1")}, func(*Cluster) {}, false},
-		{"description", v1.UpdateCluster{Description: new("")}, func(c *Cluster) { c.Description = "" }, true},
-		{"paused", v1.UpdateCluster{Paused: new(true)}, func(c *Cluster) { c.Paused = true }, true},
-		{"protection", v1.UpdateCluster{DeletionProtection: new(true)}, func(c *Cluster) { c.DeletionProtection = true }, true},
-		{"labels are replaced", v1.UpdateCluster{Labels: map[string]string{"a": "b"}}, func(c *Cluster) { c.Labels = map[string]string{"a": "b"} }, true},
-		{"labels are emptied", v1.UpdateCluster{Labels: map[string]string{}}, func(c *Cluster) { c.Labels = map[string]string{} }, true},
+		{"absent fields keep", Edit{}, func(*Resource) {}, false},
+		{"the same values", Edit{Description: new("old"), Paused: new(false), Labels: map[string]string{"env": "prod"}}, func(*Resource) {}, false},
+		{"its own fixed fields may be repeated", Edit{ID: new("0195"), Name: new("prod"), TargetProjectID: new("p-1")}, func(*Resource) {}, false},
+		{"description", Edit{Description: new("")}, func(c *Resource) { c.Description = "" }, true},
+		{"paused", Edit{Paused: new(true)}, func(c *Resource) { c.Paused = true }, true},
+		{"protection", Edit{DeletionProtection: new(true)}, func(c *Resource) { c.DeletionProtection = true }, true},
+		{"labels are replaced", Edit{Labels: map[string]string{"a": "b"}}, func(c *Resource) { c.Labels = map[string]string{"a": "b"} }, true},
+		{"labels are emptied", Edit{Labels: map[string]string{}}, func(c *Resource) { c.Labels = map[string]string{} }, true},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			t.Parallel()
@@ -334,7 +334,7 @@ func TestUpdateMetadata(t *testing.T) {
 func TestUpdateNamesAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	before := stored(`{"a":1}`)
-	after, change, err := rules.Update(before, v1.UpdateCluster{
+	after, change, err := rules.Update(before, Edit{
 		ID: new("0196"), Name: new("other"), TargetProjectID: new(""), Description: new(strings.Repeat("d", 5000)), Labels: map[string]string{"?": ""},
 	})
 	want := []string{
@@ -349,7 +349,7 @@ func TestUpdateNamesAllFaultsAtOnce(t *testing.T) {
 	if after != nil || change.Any() {
 		t.Errorf("%+v, %+v: want nothing beside an error", after, change)
 	}
-	_, _, err = rules.Update(before, v1.UpdateCluster{Spec: v1.Object("null")})
+	_, _, err = rules.Update(before, Edit{Spec: v1.Object("null")})
 	if got := faultsOf(t, err); len(got) != 1 || got[0] != "spec is required and must be an object" {
 		t.Errorf("spec null: %v", got)
 	}
@@ -359,8 +359,8 @@ func TestUpdateNamesAllFaultsAtOnce(t *testing.T) {
 func TestFaultsHideSecrets(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"platform", "platform.type", "platform.type.deeper"} {
-		secret := ClusterRules{Secrets: NewSecrets([]string{path})}
-		_, err := secret.New(v1.CreateCluster{Name: "c", Spec: v1.Object(`{"platform":{"type":"s3cr3t!"}}`)}, alice)
+		secret := Rules{Secrets: NewSecrets([]string{path})}
+		_, err := secret.New(Draft{Name: "c", Spec: v1.Object(`{"platform":{"type":"s3cr3t!"}}`)}, alice.Email)
 		e, ok := errors.AsType[*Error](err)
 		if !ok || strings.Contains(fmt.Sprintf("%+v", *e), "s3cr3t") {
 			t.Errorf("secret %s: %+v shows the value", path, err)

@@ -1,0 +1,58 @@
+package database
+
+import (
+	"strings"
+
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// ofNodePools turns a statement on clusters into the same one on node pools. Each table, function
+// and column of theirs is named after its model by one rule, which the schema knows as
+// like_clusters (migrations/00008_nodepools.sql), so every statement is written once.
+//
+// The pairs are tried in this order at each place of the text.
+//
+//nolint:gochecknoglobals // a constant table
+var ofNodePools = strings.NewReplacer(
+	// A new node pool needs a cluster that lives on. The lock keeps a deletion out until it is there.
+	"/* in its cluster */", ", (SELECT FROM clusters WHERE id = $9 AND deletion_timestamp IS NULL FOR SHARE) its_cluster",
+	"$1::uuid AS in_cluster", "(SELECT cluster_id FROM nodepools WHERE id = $1) AS in_cluster",
+	// An event names the cluster beside the resource.
+	"kind, cluster_id, resource_id", "kind, cluster_id, resource_id",
+	"'cluster', c.id, c.id", "'nodepool', c.cluster_id, c.id",
+	// The one column that clusters and node pools do not have in common.
+	"target_project_id", "cluster_id",
+	"clusters", "nodepools",
+	"cluster_id", "nodepool_id",
+	"cluster_labels", "nodepool_labels",
+	"controller_status", "nodepool_controller_status",
+	"reconciliation_schedule", "nodepool_schedule",
+	"stale_statuses", "stale_nodepool_statuses",
+	"store_report", "store_nodepool_report",
+)
+
+// statements run in a pool or in a transaction, on the resources of one kind.
+type statements struct {
+	db   *DB
+	q    querier
+	kind models.Kind
+}
+
+// sql returns a statement on clusters as one on resources of the kind.
+func (s *statements) sql(onClusters string) string {
+	if s.kind == models.KindCluster {
+		return onClusters
+	}
+	return ofNodePools.Replace(onClusters)
+}
+
+// Resources are the statements on the resources of one kind, beside those of the [DB] itself.
+type Resources struct {
+	*DB
+	statements
+}
+
+// Resources returns the statements on the resources of a kind.
+func (db *DB) Resources(kind models.Kind) *Resources {
+	return &Resources{DB: db, statements: statements{db: db, q: db.pool, kind: kind}}
+}

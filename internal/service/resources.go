@@ -1,0 +1,230 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// Settings are the rules of an installation.
+type Settings struct {
+	Secrets  models.Secrets
+	Defaults models.Defaults
+	// Cadence is when controllers are woken.
+	Cadence models.Cadence
+	// ProgressDeadline is how long a cluster may be under way before it counts as failed.
+	ProgressDeadline time.Duration
+}
+
+// Observer is told how long statuses took to calculate; n is their number.
+type Observer interface {
+	AggregationDone(elapsed time.Duration, n int)
+}
+
+// Resources are the use cases of the resources of one kind. It is safe for concurrent use.
+type Resources struct {
+	kind     models.Kind
+	db       *database.Resources
+	rules    models.Rules
+	settings Settings
+	// nudge tells the relay that an event is there.
+	nudge    func()
+	observer Observer
+}
+
+// NewResources returns the use cases of a kind over a database. nudge is called after each
+// commit that left an event; it must not block.
+func NewResources(kind models.Kind, db *database.DB, s Settings, nudge func(), o Observer) *Resources {
+	return &Resources{kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, nudge: nudge, observer: o}
+}
+
+// rules returns the rules for a kind. A node pool has its default from its cluster.
+func (s Settings) rules(kind models.Kind) models.Rules {
+	r := models.Rules{Kind: kind, Secrets: s.Secrets}
+	if kind == models.KindCluster {
+		r.Defaults = s.Defaults
+	}
+	return r
+}
+
+// newID returns a UUID of version 7, so that ids grow with time and indexes stay dense.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// draw returns a random number in [0, 1), for jitter.
+func draw() float64 { return rand.Float64() } //nolint:gosec // nobody gains by guessing it
+
+// pull draws how long a cluster that moves into the attention lane may wait.
+func (s *Resources) pull() time.Duration { return s.settings.Cadence.Pull(draw()) }
+
+// Create declares a resource for the actor. A node pool belongs to whom its cluster belongs to:
+// NOT_FOUND when the actor may not see that, CLUSTER_DELETING when it does not live on.
+func (s *Resources) Create(ctx context.Context, by models.Actor, in models.Draft) (*models.Resource, error) {
+	if err := by.MayWrite(); err != nil {
+		return nil, err
+	}
+	rules, owner, err := s.within(ctx, by, in)
+	next, faults := rules.New(in, owner)
+	if err := cmp.Or(faults, err); err != nil { // What is wrong with the request comes first.
+		return nil, err
+	}
+	next.ID = newID()
+	event := models.UserEvent(newID(), s.kind.Event(models.Created), v1.ReasonCreated, by)
+	snap, err := s.db.Insert(ctx, next, s.pull(), event)
+	if err != nil {
+		return nil, err
+	}
+	s.nudge()
+	return s.shown(snap, by), nil
+}
+
+// within returns the rules for a draft and who will own it.
+func (s *Resources) within(ctx context.Context, by models.Actor, in models.Draft) (models.Rules, string, error) {
+	if s.kind == models.KindCluster || !models.IsID(in.ClusterID) {
+		return s.rules, by.Email, nil
+	}
+	cluster, err := s.db.DB.Resources(models.KindCluster).Get(ctx, in.ClusterID, by.Owner())
+	if err != nil {
+		return s.rules, "", err
+	}
+	return s.rules.Of(cluster.Resource), cluster.Resource.CreatedBy, nil
+}
+
+// Get returns a resource that the actor may see, with its status as of now.
+func (s *Resources) Get(ctx context.Context, by models.Actor, id string) (*models.Resource, error) {
+	snap, err := s.db.Get(ctx, id, by.Owner())
+	if err != nil {
+		return nil, err
+	}
+	s.answer(ctx, snap)
+	return s.redacted(snap.Resource, by), nil
+}
+
+// Update replaces the spec of a resource, and what else is given. ifMatch is the If-Match
+// header; "" for none. A change that changes nothing leaves no trace.
+func (s *Resources) Update(ctx context.Context, by models.Actor, id string, in models.Edit, ifMatch string) (*models.Resource, error) {
+	return s.change(ctx, by, id, func(stored *models.Resource) (*models.Resource, models.Change, error) {
+		if err := models.CheckPreconditions(stored, ifMatch, in.Generation); err != nil {
+			return nil, models.Change{}, err
+		}
+		return s.rules.Update(stored, in)
+	})
+}
+
+// Patch merges changes into a resource, as Update does.
+func (s *Resources) Patch(ctx context.Context, by models.Actor, id string, in models.Patch, ifMatch string) (*models.Resource, error) {
+	return s.change(ctx, by, id, func(stored *models.Resource) (*models.Resource, models.Change, error) {
+		if err := models.CheckPreconditions(stored, ifMatch, in.Generation); err != nil {
+			return nil, models.Change{}, err
+		}
+		return s.rules.Patch(stored, in)
+	})
+}
+
+// change stores what a rule makes of a resource, with its event, while nobody else changes it.
+func (s *Resources) change(
+	ctx context.Context, by models.Actor, id string, rule func(stored *models.Resource) (*models.Resource, models.Change, error),
+) (*models.Resource, error) {
+	if err := by.MayWrite(); err != nil {
+		return nil, err
+	}
+	var snap *database.Snapshot
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+		stored, err := tx.Lock(ctx, id, by.Owner())
+		if err != nil {
+			return err
+		}
+		next, change, err := rule(stored)
+		if err != nil || !change.Any() {
+			return err
+		}
+		event := models.UserEvent(newID(), s.kind.Event(models.Updated), change.Reason(), by)
+		snap, err = tx.Update(ctx, next, change, s.pull(), event)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if snap == nil {
+		return s.Get(ctx, by, id)
+	}
+	s.nudge()
+	return s.shown(snap, by), nil
+}
+
+// Delete makes a tombstone of a resource: it is gone for everybody, its name is free, and
+// reports on it are still answered. The node pools of a cluster go with it, each with its event.
+func (s *Resources) Delete(ctx context.Context, by models.Actor, id, ifMatch string) (v1.Deletion, error) {
+	if err := by.MayWrite(); err != nil {
+		return v1.Deletion{}, err
+	}
+	var gone *models.Resource
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+		stored, err := tx.Lock(ctx, id, by.Owner())
+		if err != nil {
+			return err
+		}
+		if err := models.CheckDeletion(stored, ifMatch); err != nil {
+			return err
+		}
+		if s.kind == models.KindCluster {
+			if err := deletePools(ctx, tx.Of(models.KindNodePool), id, by); err != nil {
+				return err
+			}
+		}
+		gone, err = tx.Delete(ctx, id, deletedEvent(tx.Kind(), by))
+		return err
+	})
+	if err != nil {
+		return v1.Deletion{}, err
+	}
+	s.nudge()
+	return v1.Deletion{
+		ClusterID: gone.Ref().ClusterID, NodePoolID: gone.Ref().NodePoolID(), Message: "the " + s.kind.Noun() + " is deleted",
+		Generation: gone.Generation, DeletionTimestamp: *gone.DeletionTimestamp,
+	}, nil
+}
+
+func deletePools(ctx context.Context, tx *database.Tx, cluster string, by models.Actor) error {
+	pools, err := tx.LockWithin(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	for _, id := range pools {
+		if _, err := tx.Delete(ctx, id, deletedEvent(tx.Kind(), by)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deletedEvent(kind models.Kind, by models.Actor) models.NewEvent {
+	return models.UserEvent(newID(), kind.Event(models.Deleted), v1.ReasonDeletionRequested, by)
+}
+
+// Reconcile wakes the controllers of a resource now, of a paused one too: somebody asked.
+func (s *Resources) Reconcile(ctx context.Context, by models.Actor, id string) (v1.Reconciliation, error) {
+	event := models.ManualWake(newID(), s.kind, by)
+	woken, err := s.db.WakeNow(ctx, id, by.Owner(), event)
+	if err != nil {
+		return v1.Reconciliation{}, err
+	}
+	s.nudge()
+	return v1.Reconciliation{
+		ClusterID: woken.ClusterID, NodePoolID: woken.NodePoolID(), Message: "the controllers are being woken", EventID: event.ID,
+	}, nil
+}
+
+// redacted takes the secrets out of a resource for all but controllers.
+func (s *Resources) redacted(c *models.Resource, by models.Actor) *models.Resource {
+	if !by.SeesSecrets() {
+		c.Spec = s.rules.Secrets.Redact(c.Spec)
+	}
+	return c
+}
