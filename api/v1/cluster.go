@@ -108,6 +108,8 @@ type Deletion struct {
 	Generation int64  `json:"generation"`
 	// DeletionTimestamp is the time at which the deletion was asked for.
 	DeletionTimestamp time.Time `json:"deletion_timestamp"`
+	// WaitingFor names the controllers that are to let go first; absent when it waits for none.
+	WaitingFor []string `json:"waiting_for,omitempty"`
 }
 
 // Reconciliation is the answer to POST /clusters/{id}/reconcile and /nodepools/{id}/reconcile.

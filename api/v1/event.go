@@ -24,6 +24,7 @@ const (
 	ReasonSpecChanged       = "spec_changed"
 	ReasonMetadataChanged   = "metadata_changed"
 	ReasonDeletionRequested = "deletion_requested"
+	ReasonDeletionPending   = "deletion_pending"
 	ReasonAttention         = "attention"
 	ReasonStable            = "stable"
 	ReasonReactive          = "reactive"

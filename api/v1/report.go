@@ -90,4 +90,6 @@ const (
 	// NotAppliedDeleted and NotAppliedNodePoolDeleted: the resource is deleted.
 	NotAppliedDeleted         = "cluster_deleted"
 	NotAppliedNodePoolDeleted = "nodepool_deleted"
+	// NotAppliedRetired: the controller is retired; its reports count when it registers again.
+	NotAppliedRetired = "controller_retired"
 )

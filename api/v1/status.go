@@ -12,14 +12,17 @@ const (
 	ConditionUnknown ConditionStatus = "Unknown"
 )
 
-// Condition types that the service itself calculates. Controllers report Available,
-// Failed and Finalized; any other type of theirs is kept and shown.
+// Condition types. The service calculates Ready, Available, Progressing and Degraded, and Deleting
+// while a deletion waits. Controllers report Available, Failed and Finalized; any other type of
+// theirs is kept and shown.
 const (
 	ConditionReady       = "Ready"
 	ConditionAvailable   = "Available"
 	ConditionProgressing = "Progressing"
 	ConditionDegraded    = "Degraded"
+	ConditionDeleting    = "Deleting"
 	ConditionFailed      = "Failed"
+	ConditionFinalized   = "Finalized"
 )
 
 // Phase is the one-word summary of a status.
@@ -47,7 +50,8 @@ type Status struct {
 	Phase              Phase  `json:"phase"`
 	Reason             string `json:"reason"`
 	Message            string `json:"message"`
-	// Conditions always holds Ready, Available, Progressing and Degraded.
+	// Conditions always holds Ready, Available, Progressing and Degraded, and Deleting while a
+	// deletion waits, with the name of everybody it waits for.
 	Conditions []Condition `json:"conditions"`
 	// LastUpdateTime is the database's time of the newest fact that the status rests on.
 	LastUpdateTime time.Time `json:"lastUpdateTime"`

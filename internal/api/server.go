@@ -30,8 +30,9 @@ type Controller = middleware.Controller
 
 // Options are what a [Server] is made of. All are required but those that say otherwise.
 type Options struct {
-	Clusters  *service.Resources
-	NodePools *service.Resources
+	Clusters    *service.Resources
+	NodePools   *service.Resources
+	Controllers *service.Controllers
 	// Info is the answer to GET /api/v1/info.
 	Info v1.Info
 	Auth Auth
@@ -74,7 +75,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{engine: newEngine(chain)}
 	api := humagin.New(s.engine, newConfig())
 	handlers.New(handlers.Options{
-		Clusters: o.Clusters, NodePools: o.NodePools, Info: o.Info, Secrets: o.Secrets, ActorOf: middleware.ActorOf,
+		Clusters: o.Clusters, NodePools: o.NodePools, Controllers: o.Controllers, Info: o.Info, Secrets: o.Secrets, ActorOf: middleware.ActorOf,
 		Health: o.Health, Ready: o.Ready, Log: o.Log,
 	}).Register(api)
 	var err error

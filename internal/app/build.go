@@ -208,8 +208,9 @@ func (p *parts) apiOptions() api.Options {
 	}
 	b := p.options.Build
 	return api.Options{
-		Clusters:  p.clusters,
-		NodePools: p.nodePools,
+		Clusters:    p.clusters,
+		NodePools:   p.nodePools,
+		Controllers: service.NewControllers(p.db),
 		Info: v1.Info{
 			Service: v1.Source, Version: b.Version, GitCommit: b.Commit, BuildTime: b.Time, APIVersion: "v1", Environment: p.cfg.Environment,
 		},

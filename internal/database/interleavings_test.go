@@ -271,14 +271,14 @@ func (s *scene) byTheRule(t *testing.T) (v1.Status, int64) {
 	must(t, s.raw.QueryRow(t.Context(), `SELECT generation, generation_started_at, platform, now() FROM clusters WHERE id = $1`, s.id).
 		Scan(&object.Generation, &object.GenerationStartedAt, &object.Platform, &now))
 	return models.Aggregate(models.Facts{
-		Object: object, Reports: reports, Expected: models.ExpectedFrom(reports, time.Time{}), Now: now, ProgressDeadline: deadline,
+		Object: object, Reports: reports, Expected: (models.Registry{}).Expected(models.Object{}, reports, time.Time{}), Now: now, ProgressDeadline: deadline,
 	}).Status, object.Generation
 }
 
 // calculate gives a stale snapshot its status, as the use cases do.
 func calculate(snap *database.Snapshot) database.NewStatus {
 	out := models.Aggregate(models.Facts{
-		Object: snap.Resource.Object(), Reports: snap.Reports, Expected: models.ExpectedFrom(snap.Reports, time.Time{}),
+		Object: snap.Resource.Object(), Reports: snap.Reports, Expected: (models.Registry{}).Expected(models.Object{}, snap.Reports, time.Time{}),
 		Now: snap.Now, ProgressDeadline: deadline,
 	})
 	text, err := json.Marshal(out.Status)
@@ -287,6 +287,6 @@ func calculate(snap *database.Snapshot) database.NewStatus {
 	}
 	return database.NewStatus{
 		ID: snap.Resource.ID, ResourceVersion: snap.Resource.ResourceVersion, Status: text,
-		RecheckAt: out.RecheckAt, ByTime: snap.ByTime, Pull: pull,
+		RecheckAt: out.RecheckAt, Moved: snap.OfItself, RegistryVersion: snap.RegistryVersion, Pull: pull,
 	}
 }

@@ -14,6 +14,8 @@ import (
 //
 //nolint:gochecknoglobals // a constant table
 var ofNodePools = strings.NewReplacer(
+	// A node pool has none itself.
+	withPools, "AND false",
 	// A new node pool needs a cluster that lives on. The lock keeps a deletion out until it is there.
 	"/* in its cluster */", ", (SELECT FROM clusters WHERE id = $9 AND deletion_timestamp IS NULL FOR SHARE) its_cluster",
 	"$1::uuid AS in_cluster", "(SELECT cluster_id FROM nodepools WHERE id = $1) AS in_cluster",

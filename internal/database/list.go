@@ -193,7 +193,8 @@ func (s *statements) queueStale(batch *pgx.Batch, q models.ListQuery, limit int,
 	stale := scope(q, -1)
 	stale.add(`c.id = ANY (ARRAY(
 		SELECT cluster_id FROM stale_statuses
-		UNION ALL SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL))`)
+		UNION ALL SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL
+		UNION ALL SELECT id FROM clusters WHERE registry_version > 0 AND registry_version < ` + registryVersion + ` AND deleted_at IS NULL))`)
 	s.queueSnapshots(batch, stale.matches()+fmt.Sprintf(" LIMIT %d", limit), stale.args, into)
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-const manual = v1.ReasonManual
+const deletionPending = v1.ReasonDeletionPending
 
 // insertEvent appends the event of a change to the outbox. It is part of the statement
 // that makes the change, whose row is in "changed" and whose arguments begin at $7.
@@ -33,7 +33,9 @@ const wakeNow = `
 	)
 	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by,
 		metadata, request_id, traceparent)
-	SELECT $1, 'cluster', c.id, c.id, $2, $3, true, c.generation, c.platform, c.created_by, $4, $5, $6
+	SELECT $1, 'cluster', c.id, c.id, CASE WHEN c.deletion_timestamp IS NULL THEN $2 ELSE $9 END,
+		CASE WHEN c.deletion_timestamp IS NULL THEN $3 ELSE '` + deletionPending + `' END,
+		true, c.generation, c.platform, c.created_by, $4, $5, $6
 	FROM changed c
 	` + onWaitingWake + `
 	RETURNING kind, cluster_id, resource_id`
@@ -43,15 +45,16 @@ const wakeNow = `
 // before the reason for this one arose, and must not be mistaken for it.
 const onWaitingWake = `
 	ON CONFLICT (resource_id) WHERE published_at IS NULL AND set_aside_at IS NULL AND wake
-	DO UPDATE SET id = excluded.id, reason = excluded.reason, generation = excluded.generation, metadata = excluded.metadata,
+	DO UPDATE SET id = excluded.id, type = excluded.type, reason = excluded.reason, generation = excluded.generation, metadata = excluded.metadata,
 		request_id = excluded.request_id, traceparent = excluded.traceparent, created_at = excluded.created_at,
 		claim = NULL, leased_until = '-infinity', available_at = '-infinity'`
 
-// WakeNow appends a wake-up that somebody asks for, and returns whose it is; NOT_FOUND as for Get.
+// WakeNow appends a wake-up that somebody asks for, which of a resource that is being deleted
+// repeats the deletion, and returns whose it is; NOT_FOUND as for Get.
 func (s *statements) WakeNow(ctx context.Context, id, owner string, e models.NewEvent) (models.Ref, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	ref, err := one(ctx, s.q, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), append(eventArgs(e), id, owner)...)
+	ref, err := one(ctx, s.q, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), append(eventArgs(e), id, owner, s.kind.Event(models.Deleted))...)
 	return ref, s.notFound(id, "wake", err)
 }
 

@@ -381,7 +381,7 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 		}},
 		{"deletion", func(db *database.Resources) error {
 			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-				_, err := tx.Delete(ctx, clusters[0], event(v1.ClusterDeleted, v1.ReasonDeletionRequested))
+				_, err := tx.Delete(ctx, clusters[0], time.Minute, event(v1.ClusterDeleted, v1.ReasonDeletionRequested))
 				return err
 			})
 		}},

@@ -13,12 +13,12 @@ import (
 // insertResource tells the trigger that puts the resource on the schedule when it is due.
 const insertResource = `
 	WITH changed AS (
-		INSERT INTO clusters AS c (id, name, target_project_id, description, paused, deletion_protection, created_by, labels, spec)
-		SELECT $7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15
+		INSERT INTO clusters AS c (id, name, target_project_id, description, paused, deletion_protection, created_by, labels, spec, registry_version)
+		SELECT $7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15, ` + registryVersion + `
 		FROM (SELECT set_config('cls.first_wake', $16::interval::text, true)) schedule /* in its cluster */
 		RETURNING *
 	), event AS (` + insertEvent + `)
-	SELECT ` + resourceColumns + ` FROM changed c`
+	SELECT ` + resourceColumns + `, c.registry_version FROM changed c`
 
 // Insert stores a new resource with its place in the schedule, due after wake, and its event, in
 // one statement. CLUSTER_NAME_EXISTS when its creator has a living cluster of the name,
@@ -31,7 +31,7 @@ func (s *statements) Insert(ctx context.Context, c *models.Resource, wake time.D
 	if s.kind == models.KindNodePool {
 		own = c.ClusterID
 	}
-	stored, err := one(ctx, s.q, s.scanResource, s.sql(insertResource), append(eventArgs(e),
+	snap, err := one(ctx, s.q, s.scanNew, s.sql(insertResource), append(eventArgs(e),
 		c.ID, c.Name, own, c.Description, c.Paused, c.DeletionProtection, c.CreatedBy, c.Labels, []byte(c.Spec), wake)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, models.Deleting(models.KindCluster)
@@ -39,7 +39,15 @@ func (s *statements) Insert(ctx context.Context, c *models.Resource, wake time.D
 	if err != nil {
 		return nil, translate("insert "+string(s.kind), err)
 	}
-	return &Snapshot{Resource: stored, Stale: true, Now: stored.CreatedAt}, nil // Nobody can have reported on it.
+	return snap, nil
+}
+
+// scanNew scans a resource on which nobody can have reported.
+func (s *statements) scanNew(row pgx.CollectableRow) (*Snapshot, error) {
+	snap := &Snapshot{Resource: &models.Resource{Kind: s.kind}, Stale: true}
+	err := row.Scan(append(s.fields(snap.Resource), &snap.RegistryVersion)...)
+	snap.Now = snap.Resource.CreatedAt
+	return snap, err
 }
 
 const getResource = `
@@ -105,45 +113,6 @@ func (tx *Tx) Update(
 	snap, err := one(ctx, tx.q, tx.scanSnapshot, tx.sql(updateResource), append(eventArgs(e),
 		c.ID, c.Description, c.Paused, c.DeletionProtection, c.Labels, []byte(c.Spec), generations, wake)...)
 	return snap, translate("update "+string(tx.kind), err)
-}
-
-const deleteResource = `
-	WITH changed AS (
-		UPDATE clusters c
-		SET deletion_timestamp = clock_timestamp(), deleted_at = clock_timestamp(), recheck_at = NULL,
-		    generation = c.generation + 1, resource_version = c.resource_version + 1
-		WHERE c.id = $7
-		RETURNING *
-	), calm AS (
-		DELETE FROM stale_statuses WHERE cluster_id = $7
-	), wakes AS (
-		DELETE FROM outbox
-		WHERE resource_id = $7 AND wake AND published_at IS NULL AND set_aside_at IS NULL AND reason <> '` + manual + `'
-	), event AS (` + insertEvent + `)
-	SELECT ` + resourceColumns + ` FROM changed c`
-
-// lockWithin locks in the order of the ids, as everything does that locks several.
-const lockWithin = `SELECT id FROM nodepools WHERE cluster_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE`
-
-// LockWithin holds the living node pools of a cluster, which the transaction has locked, and returns their ids.
-func (tx *Tx) LockWithin(ctx context.Context, cluster string) ([]string, error) {
-	ids, err := collect(ctx, tx.q, pgx.RowTo[string], lockWithin, cluster)
-	return ids, translate("lock node pools", err)
-}
-
-const unschedule = `UPDATE reconciliation_schedule SET enabled = false, updated_at = now() WHERE cluster_id = $1`
-
-// Delete makes a tombstone of a resource that the transaction has locked, with its
-// event. Its wake-ups end: a controller that is woken after the deletion might build
-// again what it has torn down.
-func (tx *Tx) Delete(ctx context.Context, id string, e models.NewEvent) (*models.Resource, error) {
-	// First, so that a pass that is just waking this resource has ended, and the next
-	// statement sees the wake-up that it left.
-	if _, err := tx.q.Exec(ctx, tx.sql(unschedule), id); err != nil {
-		return nil, translate("unschedule "+string(tx.kind), err)
-	}
-	c, err := one(ctx, tx.q, tx.scanResource, tx.sql(deleteResource), append(eventArgs(e), id)...)
-	return c, translate("delete "+string(tx.kind), err)
 }
 
 const purgeTombstones = `

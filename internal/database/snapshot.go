@@ -17,25 +17,43 @@ type Snapshot struct {
 	Resource *models.Resource
 	// Stale says that the status must be calculated: facts came in, or its deadline passed.
 	Stale bool
-	// ByTime says that nothing but the passing of a deadline made it stale.
-	ByTime bool
+	// OfItself says that no fact about the resource made it stale: a deadline has passed, or the
+	// registry of controllers has changed.
+	OfItself bool
 	// Now is the database's time; Reports are complete if Stale.
 	Now     time.Time
 	Reports []models.Report
 	// DroppedAt is when a report was last dropped; nil for never.
 	DroppedAt *time.Time
+	// RegistryVersion is that of the registry of controllers at the time.
+	RegistryVersion int64
+	// Pools says that a cluster which is being deleted has node pools that are not gone yet.
+	Pools bool
 }
 
 // resourceColumns are the columns of a models.Resource, in the order that fields has.
 const resourceColumns = `
 	c.id, c.name, c.target_project_id, c.description, c.paused, c.deletion_protection, c.created_by,
 	c.generation, c.resource_version, c.labels, c.spec, c.created_at, c.updated_at, c.deletion_timestamp,
-	c.platform, c.generation_started_at, c.status`
+	c.platform, c.generation_started_at, c.status, c.holders`
 
 // snapshotColumns are those of a Snapshot.
 const snapshotColumns = resourceColumns + `,
-	c.status_dirty OR coalesce(c.recheck_at <= now(), false), NOT c.status_dirty, now(), c.report_dropped_at,
-	CASE WHEN c.status_dirty OR c.recheck_at <= now() THEN (` + reportFacts + `) END`
+	NOT c.status_dirty, now(), c.report_dropped_at, ` + registryVersion + `,
+	c.deletion_timestamp IS NOT NULL AND c.deleted_at IS NULL ` + withPools + `,
+	CASE WHEN ` + isStale + ` THEN coalesce((` + reportFacts + `), '[]') END`
+
+// isStale says that the stored status of c no longer holds, or may not: that of a deletion depends
+// on others besides.
+const isStale = `(c.status_dirty OR coalesce(c.recheck_at <= now(), false) OR c.registry_version < ` + registryVersion + `
+	OR c.deletion_timestamp IS NOT NULL)`
+
+// registryVersion is the version of the registry of controllers.
+const registryVersion = `(SELECT version FROM registry WHERE one)`
+
+// withPools adds to a condition that c has living node pools, which a node pool has not. It is put
+// so that no index of the living ones seems to serve it.
+const withPools = `AND EXISTS (SELECT FROM nodepools p WHERE p.cluster_id = c.id AND coalesce(p.deleted_at, 'infinity') = 'infinity')`
 
 // reportFacts is what a status is calculated from, of all reports on a resource, in one
 // value: not the reports themselves, which may be long.
@@ -85,7 +103,7 @@ func (s *statements) fields(c *models.Resource) []any {
 	return []any{
 		&c.ID, &c.Name, own, &c.Description, &c.Paused, &c.DeletionProtection, &c.CreatedBy,
 		&c.Generation, &c.ResourceVersion, &c.Labels, (*[]byte)(&c.Spec), &c.CreatedAt, &c.UpdatedAt, &c.DeletionTimestamp,
-		&c.Platform, &c.GenerationStartedAt, (*[]byte)(&c.Status),
+		&c.Platform, &c.GenerationStartedAt, (*[]byte)(&c.Status), &c.Holders,
 	}
 }
 
@@ -97,11 +115,13 @@ func (s *statements) scanResource(row pgx.CollectableRow) (*models.Resource, err
 func (s *statements) scanSnapshot(row pgx.CollectableRow) (*Snapshot, error) {
 	snap := &Snapshot{Resource: &models.Resource{Kind: s.kind}}
 	var reports []byte
-	fields := append(s.fields(snap.Resource), &snap.Stale, &snap.ByTime, &snap.Now, &snap.DroppedAt, &reports)
+	fields := append(s.fields(snap.Resource), &snap.OfItself, &snap.Now, &snap.DroppedAt,
+		&snap.RegistryVersion, &snap.Pools, &reports)
 	if err := row.Scan(fields...); err != nil {
 		return nil, err
 	}
 	var err error
+	snap.Stale = reports != nil
 	snap.Reports, err = decodeReports(reports)
 	return snap, err
 }

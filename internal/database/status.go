@@ -80,6 +80,8 @@ func (o reportOutcome) result(kind models.Kind, id, controller string) (v1.Repor
 		res.Applied, res.Reason, res.Message = false, v1.NotAppliedStale, "a report of a newer generation is stored"
 	case "deleted":
 		res.Applied, res.Reason, res.Message = false, notApplied(kind), "the "+kind.Noun()+" is deleted; nothing was stored"
+	case "retired":
+		res.Applied, res.Reason, res.Message = false, v1.NotAppliedRetired, "the controller is retired; nothing was stored"
 	case "ahead":
 		return v1.ReportResult{}, models.Invalid(v1.CodeInvalidField, models.NoSuchGeneration(o.Observed))
 	case "missing":

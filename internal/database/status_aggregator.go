@@ -16,9 +16,13 @@ type NewStatus struct {
 	Status []byte
 	// RecheckAt is when time alone will change the status; zero for never.
 	RecheckAt time.Time
-	// ByTime says that the passing of a deadline changed the status, and no report did:
-	// that is a new resource version.
-	ByTime bool
+	// Moved says that the status has changed, and that no fact about the resource has, which would
+	// have moved its version already: this is a new resource version.
+	Moved bool
+	// RegistryVersion is that of the registry of controllers it was calculated under.
+	RegistryVersion int64
+	// Released says that the resource is being deleted, and waits for controllers that are retired.
+	Released bool
 	// Attention says that the status puts the resource in the attention lane: its next wake-up is
 	// then at most Pull away.
 	Attention bool
@@ -44,6 +48,7 @@ const storeStatuses = `
 	), stored AS (
 		UPDATE clusters c
 		SET status = ($3::jsonb[])[array_position($1, c.id)], status_dirty = false, recheck_at = ($4::timestamptz[])[array_position($1, c.id)],
+		    registry_version = ($8::bigint[])[array_position($1, c.id)],
 		    resource_version = c.resource_version + ($5::boolean[])[array_position($1, c.id)]::int
 		WHERE c.id = ANY (ARRAY(SELECT id FROM current))
 		RETURNING c.id, c.resource_version
@@ -90,18 +95,19 @@ func statusArrays(list []NewStatus) []any {
 		versions  = make([]int64, n)
 		statuses  = make([][]byte, n)
 		rechecks  = make([]*time.Time, n)
-		byTime    = make([]bool, n)
+		moved     = make([]bool, n)
+		registry  = make([]int64, n)
 		attention = make([]bool, n)
 		pulls     = make([]time.Duration, n)
 	)
 	for i, s := range list {
 		ids[i], versions[i], statuses[i] = s.ID, s.ResourceVersion, s.Status
-		byTime[i], attention[i], pulls[i] = s.ByTime, s.Attention, s.Pull
+		moved[i], registry[i], attention[i], pulls[i] = s.Moved, s.RegistryVersion, s.Attention, s.Pull
 		if !s.RecheckAt.IsZero() {
 			rechecks[i] = &s.RecheckAt
 		}
 	}
-	return []any{ids, versions, statuses, rechecks, byTime, attention, pulls}
+	return []any{ids, versions, statuses, rechecks, moved, attention, pulls, registry}
 }
 
 const staleStatuses = `
@@ -110,6 +116,9 @@ const staleStatuses = `
 			(SELECT cluster_id FROM stale_statuses LIMIT $1)
 			UNION
 			(SELECT id FROM clusters WHERE recheck_at <= now() AND deleted_at IS NULL ORDER BY recheck_at LIMIT $1)
+			UNION
+			(SELECT id FROM clusters WHERE registry_version > 0 AND registry_version < ` + registryVersion + ` AND deleted_at IS NULL
+			 ORDER BY registry_version LIMIT $1)
 			LIMIT $1))
 	)
 	SELECT ` + snapshotColumns + ` FROM found c WHERE c.deleted_at IS NULL`

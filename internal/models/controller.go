@@ -18,12 +18,7 @@ const maxControllerName = 255
 // a condition status that is none of the three. Whether the generation exists is for
 // the database to say, in the same statement that stores the report.
 func CheckReport(r v1.StatusReport) error {
-	var faults []Fault
-	if r.ControllerName == "" {
-		faults = append(faults, Fault{Field: "controller_name", Reason: "is required"})
-	} else if utf8.RuneCountInString(r.ControllerName) > maxControllerName {
-		faults = append(faults, Fault{Field: "controller_name", Reason: "must be at most 255 characters"})
-	}
+	faults := controllerNameFaults("controller_name", r.ControllerName)
 	for i, c := range r.Conditions {
 		if !slices.Contains(conditionStatuses, string(c.Status)) {
 			faults = append(faults, Fault{
@@ -34,6 +29,25 @@ func CheckReport(r v1.StatusReport) error {
 	}
 	if r.ObservedGeneration < 0 {
 		faults = append(faults, NoSuchGeneration(r.ObservedGeneration))
+	}
+	return Invalid(v1.CodeInvalidField, faults...)
+}
+
+func controllerNameFaults(field, name string) []Fault {
+	switch {
+	case name == "":
+		return []Fault{{Field: field, Reason: "is required"}}
+	case utf8.RuneCountInString(name) > maxControllerName:
+		return []Fault{{Field: field, Reason: "must be at most 255 characters"}}
+	}
+	return nil
+}
+
+// CheckControllerName refuses a name under which no report could be sent: INVALID_FIELD.
+func CheckControllerName(name string) error {
+	faults := controllerNameFaults("name", name)
+	if SanitizeText(name) != name {
+		faults = append(faults, Fault{Field: "name", Reason: "holds a character that cannot be kept"})
 	}
 	return Invalid(v1.CodeInvalidField, faults...)
 }
@@ -94,6 +108,11 @@ func AvailableStatus(r v1.StatusReport) v1.ConditionStatus {
 // SaysFailed reports whether the report's Failed condition is True.
 func SaysFailed(r v1.StatusReport) bool {
 	return conditionStatus(r.Conditions, v1.ConditionFailed) == v1.ConditionTrue
+}
+
+// SaysFinalized reports whether the report's Finalized condition is True.
+func SaysFinalized(r v1.StatusReport) bool {
+	return conditionStatus(r.Conditions, v1.ConditionFinalized) == v1.ConditionTrue
 }
 
 // Digest is a fingerprint of a report by which two reports are compared.

@@ -80,6 +80,11 @@ func NoReport(controller string) error {
 	return Invalid(v1.CodeNotFound, Fault{Field: "controller_name", Reason: "has not reported on it", Value: controller})
 }
 
+// NoController returns the error for a controller that nobody knows.
+func NoController(name string) error {
+	return Invalid(v1.CodeNotFound, Fault{Field: "name", Reason: "is not the name of a controller", Value: name})
+}
+
 // CodeOf returns the code of an error: INTERNAL for one that is not an [Error].
 func CodeOf(err error) v1.Code {
 	if e, ok := errors.AsType[*Error](err); ok {

@@ -87,6 +87,26 @@ func (a Actor) MayDropReport(controller string) error {
 	return a.MayReport(controller)
 }
 
+// MayRetire checks that the actor may retire the named controller.
+func (a Actor) MayRetire(controller string) error {
+	switch {
+	case a.Admin:
+		return nil
+	case !a.Controller:
+		return Errorf(v1.CodeForbidden, "only controllers and administrators may retire a controller")
+	}
+	return a.MayReport(controller)
+}
+
+// MayReadControllers checks that the actor may read the registry of controllers, which counts
+// everybody's resources.
+func (a Actor) MayReadControllers() error {
+	if a.SeesAll() {
+		return nil
+	}
+	return Errorf(v1.CodeForbidden, "only controllers and administrators may read the registry of controllers")
+}
+
 // MayFilterByCreator checks that the actor may ask for somebody's resources by name.
 func (a Actor) MayFilterByCreator(email string) error {
 	if a.SeesAll() || strings.EqualFold(email, a.Email) {

@@ -343,5 +343,9 @@ func joinPath(path []string) string {
 
 // indexed writes the path of a field of the i-th element of a list.
 func indexed(list string, i int, field string) string {
-	return list + "[" + strconv.Itoa(i) + "]." + field
+	path := list + "[" + strconv.Itoa(i) + "]"
+	if field != "" {
+		path += "." + field
+	}
+	return path
 }

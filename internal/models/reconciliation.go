@@ -87,10 +87,20 @@ type Wake struct {
 	Next  time.Time
 }
 
+// deletionPending makes a wake-up repeat the deletion: on one of the usual type controllers would
+// build again what they have torn down.
+func deletionPending(e NewEvent, kind Kind) NewEvent {
+	e.Type, e.Reason = kind.Event(Deleted), v1.ReasonDeletionPending
+	return e
+}
+
 // Wake returns the wake-up of a due resource. id is the event's; u is a random number in
 // [0, 1) for the jitter.
 func (c Cadence) Wake(d Due, id string, kind Kind, u float64) Wake {
 	lane := c.Lane(d.Attention, d.Now)
+	if d.Attention.Deleting {
+		return Wake{ID: d.ID, Event: deletionPending(ScheduledWake(id, kind, lane, d.Reactive), kind), Next: d.Now.Add(lane.Jittered(u))}
+	}
 	return Wake{ID: d.ID, Event: ScheduledWake(id, kind, lane, d.Reactive), Next: d.Now.Add(lane.Jittered(u))}
 }
 

@@ -34,6 +34,8 @@ type Resource struct {
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
 	DeletionTimestamp  *time.Time
+	// Holders are the controllers that its deletion waits for, the retired among them.
+	Holders []string
 
 	// Platform is spec.platform.type in lower case, "" when there is none.
 	Platform string
@@ -56,7 +58,7 @@ func (r *Resource) Ref() Ref {
 
 // Object returns what a status needs to know of the resource.
 func (r *Resource) Object() Object {
-	o := Object{Generation: r.Generation, GenerationStartedAt: r.GenerationStartedAt, Platform: r.Platform}
+	o := Object{Kind: r.Kind, Generation: r.Generation, GenerationStartedAt: r.GenerationStartedAt, Platform: r.Platform}
 	if r.DeletionTimestamp != nil {
 		o.DeletionTimestamp = *r.DeletionTimestamp
 	}

@@ -1,7 +1,6 @@
 package models
 
 import (
-	"slices"
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
@@ -22,6 +21,7 @@ type Facts struct {
 
 // Object is what a status needs to know of the resource itself.
 type Object struct {
+	Kind       Kind
 	Generation int64
 	// GenerationStartedAt is the time of the creation or of the last change of the spec.
 	GenerationStartedAt time.Time
@@ -31,6 +31,8 @@ type Object struct {
 	Platform string
 	// Holders are the controllers that the deletion still waits for.
 	Holders []string
+	// Pools says that the deletion of a cluster still waits for its node pools.
+	Pools bool
 }
 
 // Expected is who must have reported for a resource to be Ready.
@@ -53,19 +55,6 @@ type Report struct {
 	CountedAt time.Time
 	// AvailableChangedAt is the time at which the status of its Available condition last changed.
 	AvailableChangedAt time.Time
-}
-
-// ExpectedFrom returns the controllers expected on a resource, judged by its reports
-// alone: everybody who has reported on it, and nobody else. dropped is when a report was
-// last dropped; zero for never.
-func ExpectedFrom(reports []Report, dropped time.Time) Expected {
-	e := Expected{ChangedAt: dropped}
-	for _, r := range reports {
-		e.Names = append(e.Names, r.ControllerName)
-		e.ChangedAt = later(e.ChangedAt, r.FirstAt)
-	}
-	slices.Sort(e.Names)
-	return e
 }
 
 // Outcome is a calculated status, and when time alone will change it.
@@ -128,7 +117,7 @@ type verdict struct {
 func (t *tally) verdict(f Facts, deadline time.Time) verdict {
 	switch {
 	case !f.Object.DeletionTimestamp.IsZero():
-		return verdict{v1.PhaseDeleting, ReasonWaitingForFinalizers, deletingMessage(f.Object)}
+		return verdict{v1.PhaseDeleting, ReasonWaitingForFinalizers, deletingMessage(f.Object, names(f.Object.Holders))}
 	case len(t.reported) == 0:
 		return verdict{v1.PhasePending, ReasonNoControllers, pendingMessage(f)}
 	case len(t.failed) > 0:

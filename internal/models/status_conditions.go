@@ -18,7 +18,7 @@ const (
 	ReasonControllersReporting = "ControllersReportErrors"
 )
 
-// conditions calculates the four conditions. A condition whose status differs from its
+// conditions calculates the four conditions, and a fifth while a deletion waits. A condition whose status differs from its
 // previous one, or that is new, moved with the last report or change; Ready and
 // Progressing, which go with the phase, at the given time, that may be a deadline.
 func conditions(f Facts, t *tally, v verdict, phaseMoved time.Time) []v1.Condition {
@@ -28,12 +28,18 @@ func conditions(f Facts, t *tally, v verdict, phaseMoved time.Time) []v1.Conditi
 		progressing(v),
 		degraded(t),
 	}
+	if !f.Object.DeletionTimestamp.IsZero() {
+		list = append(list, deleting(f.Object))
+	}
 	for i := range list {
 		c := &list[i]
 		c.ObservedGeneration = f.Object.Generation
 		c.LastTransitionTime = t.lastFact
-		if c.Type == v1.ConditionReady || c.Type == v1.ConditionProgressing {
+		switch c.Type {
+		case v1.ConditionReady, v1.ConditionProgressing:
 			c.LastTransitionTime = phaseMoved
+		case v1.ConditionDeleting:
+			c.LastTransitionTime = f.Object.DeletionTimestamp
 		}
 		before := slices.IndexFunc(f.Previous, func(p v1.Condition) bool { return p.Type == c.Type })
 		if before >= 0 && f.Previous[before].Status == c.Status {
@@ -89,6 +95,14 @@ func degraded(t *tally) v1.Condition {
 	}
 }
 
+// deleting names everybody whom the deletion waits for, however many.
+func deleting(o Object) v1.Condition {
+	return v1.Condition{
+		Type: v1.ConditionDeleting, Status: v1.ConditionTrue, Reason: ReasonWaitingForFinalizers,
+		Message: deletingMessage(o, strings.Join(o.Holders, ", ")),
+	}
+}
+
 func statusOf(yes bool) v1.ConditionStatus {
 	if yes {
 		return v1.ConditionTrue
@@ -116,11 +130,15 @@ func pendingMessage(f Facts) string {
 	return s
 }
 
-func deletingMessage(o Object) string {
-	if len(o.Holders) == 0 {
+// deletingMessage says what a deletion waits for, and since when; holders are those of the object.
+func deletingMessage(o Object, holders string) string {
+	if o.Pools {
+		holders = strings.TrimSuffix("its node pools, "+holders, ", ")
+	}
+	if holders == "" {
 		return "being deleted; nobody is waited for"
 	}
-	return fmt.Sprintf("waiting for %s since %s", names(o.Holders), o.DeletionTimestamp.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("waiting for %s since %s", holders, o.DeletionTimestamp.UTC().Format(time.RFC3339))
 }
 
 func controllers(n int) string {

@@ -229,7 +229,10 @@ func (w *world) remove(ctx context.Context, id string) error {
 		if _, err := tx.Lock(ctx, id, ""); err != nil {
 			return err
 		}
-		_, err := tx.Delete(ctx, id, change(v1.ClusterDeleted))
+		if _, err := tx.Delete(ctx, id, time.Minute, change(v1.ClusterDeleted)); err != nil {
+			return err
+		}
+		_, err := tx.Bury(ctx, id)
 		return err
 	})
 }

@@ -47,7 +47,7 @@ func TestTrap01_PublishingIsApartFromCommitting(t *testing.T) {
 			return err
 		}
 		rolledBack.ID = locked.ID
-		if _, err := tx.Delete(ctx, locked.ID, change(v1.ClusterDeleted)); err != nil {
+		if _, err := tx.Delete(ctx, locked.ID, time.Minute, change(v1.ClusterDeleted)); err != nil {
 			return err
 		}
 		return undo

@@ -104,7 +104,7 @@ func TestTrap31_SecretsStayIn(t *testing.T) {
 		status, _, err := w.Status(t.Context(), by, id)
 		note(status, err)
 	}
-	note(w.Delete(t.Context(), alice, id, ""))
+	note(w.Delete(t.Context(), alice, id, models.DeleteRequest{}))
 	for _, a := range answers {
 		text, err := json.Marshal(a)
 		must(t, err)

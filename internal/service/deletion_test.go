@@ -17,7 +17,7 @@ func TestTrap24_ANameIsFreeAgain(t *testing.T) {
 		c := w.create(t, "phoenix")
 		_, err := w.Create(t.Context(), alice, models.Draft{Name: "phoenix"})
 		wantCode(t, err, v1.CodeClusterNameExists)
-		_, err = w.Delete(t.Context(), alice, c.ID, "")
+		_, err = w.Delete(t.Context(), alice, c.ID, models.DeleteRequest{})
 		must(t, err)
 	}
 }
@@ -33,7 +33,7 @@ func TestADeletion(t *testing.T) {
 	if late, err := w.WakeDue(ctx, time.Hour, 10); err != nil || len(late) != 1 {
 		t.Fatalf("woken %v, %v", late, err)
 	}
-	gone, err := w.Delete(ctx, alice, c.ID, "")
+	gone, err := w.Delete(ctx, alice, c.ID, models.DeleteRequest{})
 	must(t, err)
 	if gone.ClusterID != c.ID || gone.Generation != 2 || gone.DeletionTimestamp.IsZero() {
 		t.Errorf("answered %+v", gone)
@@ -53,7 +53,7 @@ func TestADeletion(t *testing.T) {
 	}
 	_, err = w.Update(ctx, alice, c.ID, models.Edit{Spec: spec(1)}, "")
 	wantCode(t, err, v1.CodeNotFound)
-	_, err = w.Delete(ctx, alice, c.ID, "")
+	_, err = w.Delete(ctx, alice, c.ID, models.DeleteRequest{})
 	wantCode(t, err, v1.CodeNotFound)
 	for i := range 3 {
 		w.report(t, c.ID, available("dns", v1.ConditionFalse))
@@ -81,11 +81,11 @@ func TestProtectedClusters(t *testing.T) {
 	w := newWorld(t)
 	c, err := w.Create(t.Context(), alice, models.Draft{Name: "one", DeletionProtection: true})
 	must(t, err)
-	_, err = w.Delete(t.Context(), alice, c.ID, "")
+	_, err = w.Delete(t.Context(), alice, c.ID, models.DeleteRequest{})
 	wantCode(t, err, v1.CodeDeletionProtected)
 	up, err := w.Update(t.Context(), alice, c.ID, models.Edit{Spec: c.Spec, DeletionProtection: new(false)}, "")
 	must(t, err)
-	_, err = w.Delete(t.Context(), alice, c.ID, up.ETag())
+	_, err = w.Delete(t.Context(), alice, c.ID, models.DeleteRequest{IfMatch: up.ETag()})
 	must(t, err)
 }
 
@@ -99,7 +99,7 @@ func TestTrap07_NoWakeUpAfterADeletion(t *testing.T) {
 		w.publish(t)
 		for _, err := range together(2, func(who int) error {
 			if who == 0 {
-				_, err := w.Delete(t.Context(), alice, id, "")
+				_, err := w.Delete(t.Context(), alice, id, models.DeleteRequest{})
 				return err
 			}
 			_, err := w.WakeDue(t.Context(), time.Hour, 10)

@@ -25,12 +25,16 @@ func (s *Resources) List(ctx context.Context, by models.Actor, q models.ListQuer
 		return nil, err
 	}
 	if len(list.Stale) > 0 {
-		s.answer(ctx, list.Stale...)
+		if err = s.answer(ctx, list.Stale...); err != nil {
+			return nil, err
+		}
 		if list, err = s.db.List(ctx, q, refreshedForFilter); err != nil {
 			return nil, err
 		}
 	}
-	s.answer(ctx, list.Page...)
+	if err = s.answer(ctx, list.Page...); err != nil {
+		return nil, err
+	}
 	page := &models.Page{Total: list.Total, Resources: make([]*models.Resource, 0, len(list.Page))}
 	if !q.ExactTotal && list.Total > models.CountedUpTo {
 		page.Total, page.TotalIsLowerBound = models.CountedUpTo, true

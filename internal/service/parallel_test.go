@@ -161,7 +161,7 @@ func TestReportsDoNotDisturbTheGeneration(t *testing.T) {
 	w.report(t, c.ID, available("dns", v1.ConditionTrue))
 	_, err := w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1)}, c.ETag())
 	wantCode(t, err, v1.CodePreconditionFailed)
-	_, err = w.Delete(t.Context(), alice, c.ID, c.ETag())
+	_, err = w.Delete(t.Context(), alice, c.ID, models.DeleteRequest{IfMatch: c.ETag()})
 	wantCode(t, err, v1.CodePreconditionFailed)
 	_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1), Generation: &c.Generation}, "")
 	must(t, err)

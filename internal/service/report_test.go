@@ -205,7 +205,7 @@ func TestReportsOnWhatIsNotThere(t *testing.T) {
 	w := newWorld(t)
 	id := w.create(t, "one").ID
 	w.report(t, id, available("dns", v1.ConditionTrue))
-	_, err := w.Delete(t.Context(), alice, id, "")
+	_, err := w.Delete(t.Context(), alice, id, models.DeleteRequest{})
 	must(t, err)
 	before := w.footprint(t, id)
 	for _, r := range []v1.StatusReport{available("dns", v1.ConditionTrue), available("dns", v1.ConditionFalse), available("new", v1.ConditionTrue)} {
@@ -329,7 +329,7 @@ func TestReportsRaceADeletion(t *testing.T) {
 		var applied bool
 		for _, err := range together(2, func(who int) error {
 			if who == 0 {
-				_, err := w.Delete(t.Context(), alice, id, "")
+				_, err := w.Delete(t.Context(), alice, id, models.DeleteRequest{})
 				return err
 			}
 			res, err := w.Report(t.Context(), robot, id, available("dns", v1.ConditionTrue))
@@ -408,7 +408,7 @@ func TestADroppedReport(t *testing.T) {
 	if _, nobody := w.get(t, c.ID); nobody.Phase != v1.PhasePending {
 		t.Errorf("nobody has reported: %+v", nobody)
 	}
-	_, err := w.Delete(t.Context(), alice, c.ID, "")
+	_, err := w.Delete(t.Context(), alice, c.ID, models.DeleteRequest{})
 	must(t, err)
 	wantCode(t, w.DropReport(t.Context(), admin, c.ID, "dns"), v1.CodeNotFound)
 }

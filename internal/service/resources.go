@@ -37,12 +37,13 @@ type Resources struct {
 	// nudge tells the relay that an event is there.
 	nudge    func()
 	observer Observer
+	registry registry
 }
 
 // NewResources returns the use cases of a kind over a database. nudge is called after each
 // commit that left an event; it must not block.
 func NewResources(kind models.Kind, db *database.DB, s Settings, nudge func(), o Observer) *Resources {
-	return &Resources{kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, nudge: nudge, observer: o}
+	return &Resources{kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, nudge: nudge, observer: o, registry: registry{db: db}}
 }
 
 // rules returns the rules for a kind. A node pool has its default from its cluster.
@@ -81,7 +82,7 @@ func (s *Resources) Create(ctx context.Context, by models.Actor, in models.Draft
 		return nil, err
 	}
 	s.nudge()
-	return s.shown(snap, by), nil
+	return s.shown(ctx, snap, by)
 }
 
 // within returns the rules for a draft and who will own it.
@@ -102,7 +103,9 @@ func (s *Resources) Get(ctx context.Context, by models.Actor, id string) (*model
 	if err != nil {
 		return nil, err
 	}
-	s.answer(ctx, snap)
+	if err := s.answer(ctx, snap); err != nil {
+		return nil, err
+	}
 	return s.redacted(snap.Resource, by), nil
 }
 
@@ -140,6 +143,9 @@ func (s *Resources) change(
 		if err != nil {
 			return err
 		}
+		if stored.DeletionTimestamp != nil {
+			return models.Deleting(s.kind)
+		}
 		next, change, err := rule(stored)
 		if err != nil || !change.Any() {
 			return err
@@ -155,57 +161,7 @@ func (s *Resources) change(
 		return s.Get(ctx, by, id)
 	}
 	s.nudge()
-	return s.shown(snap, by), nil
-}
-
-// Delete makes a tombstone of a resource: it is gone for everybody, its name is free, and
-// reports on it are still answered. The node pools of a cluster go with it, each with its event.
-func (s *Resources) Delete(ctx context.Context, by models.Actor, id, ifMatch string) (v1.Deletion, error) {
-	if err := by.MayWrite(); err != nil {
-		return v1.Deletion{}, err
-	}
-	var gone *models.Resource
-	err := s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-		stored, err := tx.Lock(ctx, id, by.Owner())
-		if err != nil {
-			return err
-		}
-		if err := models.CheckDeletion(stored, ifMatch); err != nil {
-			return err
-		}
-		if s.kind == models.KindCluster {
-			if err := deletePools(ctx, tx.Of(models.KindNodePool), id, by); err != nil {
-				return err
-			}
-		}
-		gone, err = tx.Delete(ctx, id, deletedEvent(tx.Kind(), by))
-		return err
-	})
-	if err != nil {
-		return v1.Deletion{}, err
-	}
-	s.nudge()
-	return v1.Deletion{
-		ClusterID: gone.Ref().ClusterID, NodePoolID: gone.Ref().NodePoolID(), Message: "the " + s.kind.Noun() + " is deleted",
-		Generation: gone.Generation, DeletionTimestamp: *gone.DeletionTimestamp,
-	}, nil
-}
-
-func deletePools(ctx context.Context, tx *database.Tx, cluster string, by models.Actor) error {
-	pools, err := tx.LockWithin(ctx, cluster)
-	if err != nil {
-		return err
-	}
-	for _, id := range pools {
-		if _, err := tx.Delete(ctx, id, deletedEvent(tx.Kind(), by)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func deletedEvent(kind models.Kind, by models.Actor) models.NewEvent {
-	return models.UserEvent(newID(), kind.Event(models.Deleted), v1.ReasonDeletionRequested, by)
+	return s.shown(ctx, snap, by)
 }
 
 // Reconcile wakes the controllers of a resource now, of a paused one too: somebody asked.

@@ -124,7 +124,7 @@ func TestLifeOfACluster(t *testing.T) {
 	if _, reports, err := clusters.Status(ctx, alice, c.ID); err != nil || len(reports) != 1 {
 		t.Fatalf("status: %+v %v", reports, err)
 	}
-	if _, err := clusters.Delete(ctx, alice, c.ID, ""); err != nil {
+	if _, err := clusters.Delete(ctx, alice, c.ID, models.DeleteRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := clusters.Get(ctx, alice, c.ID); models.CodeOf(err) != v1.CodeNotFound {

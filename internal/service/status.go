@@ -1,9 +1,10 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
@@ -21,7 +22,12 @@ func (s *Resources) Report(ctx context.Context, by models.Actor, id string, r v1
 	if err := models.CheckReport(r); err != nil {
 		return v1.ReportResult{}, err
 	}
-	return s.db.StoreReport(ctx, id, models.NormalizeReport(r), s.settings.Cadence.Debounce)
+	r = models.NormalizeReport(r)
+	result, err := s.db.StoreReport(ctx, id, r, s.settings.Cadence.Debounce)
+	if err == nil && result.Applied && models.SaysFinalized(r) {
+		s.letGo(ctx, id)
+	}
+	return result, err
 }
 
 // DropReport forgets what a controller has reported on a resource: it is no longer waited for
@@ -43,88 +49,132 @@ func (s *Resources) Status(ctx context.Context, by models.Actor, id string) (*mo
 	return r, reports, err
 }
 
-// Refresh calculates up to limit statuses that nobody has read since their facts
-// changed, and returns how many. The scheduler calls it before it decides who needs attention.
+// Refresh calculates up to limit statuses that nobody has read since their facts changed, ends up
+// to limit deletions that wait for nobody any more, and returns how many statuses it were. The
+// scheduler calls it before it decides who needs attention.
 func (s *Resources) Refresh(ctx context.Context, limit int) (int, error) {
 	stale, err := s.db.StaleStatuses(ctx, limit)
 	if err != nil {
 		return 0, err
 	}
-	return len(stale), s.settle(ctx, stale...)
+	calculated, err := s.calculateAll(ctx, stale)
+	if err == nil {
+		err = s.store(ctx, calculated, stale)
+	}
+	_, buried := s.db.Bury(ctx, limit)
+	return len(stale), errors.Join(err, buried)
 }
 
-// settle gives stale snapshots the status that follows from their facts, and stores it
-// where nothing has changed since they were taken. What is answered is right either way.
-func (s *Resources) settle(ctx context.Context, snaps ...*database.Snapshot) error {
-	var calculated []database.NewStatus
-	began := time.Now()
+// calculateAll gives stale snapshots the status that follows from their facts.
+func (s *Resources) calculateAll(ctx context.Context, snaps []*database.Snapshot) ([]database.NewStatus, error) {
+	var version int64
+	stale := 0
 	for _, snap := range snaps {
 		if snap.Stale {
-			calculated = append(calculated, s.calculate(snap))
+			version, stale = max(version, snap.RegistryVersion), stale+1
 		}
 	}
+	if stale == 0 {
+		return nil, nil
+	}
+	registry, err := s.registry.at(ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	calculated := make([]database.NewStatus, 0, stale)
+	for _, snap := range snaps {
+		if snap.Stale {
+			calculated = append(calculated, s.calculate(snap, registry))
+		}
+	}
+	s.observer.AggregationDone(time.Since(began), stale)
+	return calculated, nil
+}
+
+// store stores calculated statuses where nothing has changed since their snapshots were taken, and
+// has deletions wait no longer for controllers that are retired.
+func (s *Resources) store(ctx context.Context, calculated []database.NewStatus, snaps []*database.Snapshot) error {
 	if len(calculated) == 0 {
 		return nil
 	}
-	s.observer.AggregationDone(time.Since(began), len(calculated))
 	versions, err := s.db.StoreStatuses(ctx, calculated)
 	if err != nil {
 		return err
+	}
+	var released []string
+	for _, c := range calculated {
+		if c.Released {
+			released = append(released, c.ID)
+		}
 	}
 	for _, snap := range snaps {
 		if version, stored := versions[snap.Resource.ID]; stored {
 			snap.Resource.ResourceVersion = version
 		}
 	}
+	return s.db.LetGo(ctx, released)
+}
+
+// answer gives stale snapshots their status for a reader, and stores it. What could not be stored is
+// right all the same: it stays dirty, and the next pass says what is wrong with the database.
+func (s *Resources) answer(ctx context.Context, snaps ...*database.Snapshot) error {
+	calculated, err := s.calculateAll(ctx, snaps)
+	if err != nil {
+		return err
+	}
+	_ = s.store(ctx, calculated, snaps)
 	return nil
 }
 
-// answer settles snapshots for a reader. What could not be stored is right all the same:
-// it stays dirty, and the next pass says what is wrong with the database.
-func (s *Resources) answer(ctx context.Context, snaps ...*database.Snapshot) {
-	_ = s.settle(ctx, snaps...)
-}
-
 // calculate gives a snapshot its status, and returns it as it is to be stored.
-func (s *Resources) calculate(snap *database.Snapshot) database.NewStatus {
+func (s *Resources) calculate(snap *database.Snapshot, registry *models.Registry) database.NewStatus {
 	c := snap.Resource
 	var dropped time.Time
 	if snap.DroppedAt != nil {
 		dropped = *snap.DroppedAt
 	}
+	object, before := c.Object(), previous(c.Status)
+	object.Holders, object.Pools = registry.Holding(c.Holders), snap.Pools
 	out := models.Aggregate(models.Facts{
-		Object: c.Object(), Reports: snap.Reports, Expected: models.ExpectedFrom(snap.Reports, dropped),
-		Previous: previous(c.Status), Now: snap.Now, ProgressDeadline: s.settings.ProgressDeadline,
+		Object: object, Reports: snap.Reports, Expected: registry.Expected(object, snap.Reports, dropped),
+		Previous: before.Conditions, Now: snap.Now, ProgressDeadline: s.settings.ProgressDeadline,
 	})
-	text, err := json.Marshal(out.Status)
-	if err != nil { // Strings, numbers and times of the database.
-		panic(fmt.Sprintf("service: encode the status of %s: %v", c.ID, err))
-	}
+	text := encode(out.Status)
 	c.Status = text
 	lane := s.settings.Cadence.Lane(models.Attention{
 		GenerationStartedAt: c.GenerationStartedAt, Phase: out.Status.Phase,
 		Generation: c.Generation, ObservedGeneration: out.Status.ObservedGeneration, Deleting: c.DeletionTimestamp != nil,
 	}, snap.Now)
 	return database.NewStatus{
-		ID: c.ID, ResourceVersion: c.ResourceVersion, Status: text, RecheckAt: out.RecheckAt, ByTime: snap.ByTime,
+		ID: c.ID, ResourceVersion: c.ResourceVersion, Status: text, RecheckAt: out.RecheckAt,
+		Moved: snap.OfItself && !bytes.Equal(text, encode(before)), RegistryVersion: registry.Version,
+		Released:  len(object.Holders) < len(c.Holders),
 		Attention: lane.Reason == v1.ReasonAttention, Pull: s.pull(),
 	}
 }
 
-// previous returns the conditions of a stored status; none for one that was never calculated.
-func previous(status []byte) []v1.Condition {
-	var before v1.Status
-	if len(status) == 0 || json.Unmarshal(status, &before) != nil {
-		return nil
+func encode(status v1.Status) []byte {
+	text, err := json.Marshal(status)
+	if err != nil { // Strings, numbers and times of the database.
+		panic("service: encode a status: " + err.Error())
 	}
-	return before.Conditions
+	return text
 }
 
-// shown is the answer to a change: the cluster with the status that follows from it. It
-// is not stored here; the row is dirty, and the next read or pass will.
-func (s *Resources) shown(snap *database.Snapshot, by models.Actor) *models.Resource {
-	if snap.Stale {
-		s.calculate(snap)
+// previous returns a stored status; the zero one if none was ever calculated.
+func previous(text []byte) (before v1.Status) {
+	if len(text) > 0 && json.Unmarshal(text, &before) != nil {
+		return v1.Status{}
 	}
-	return s.redacted(snap.Resource, by)
+	return before
+}
+
+// shown is the answer to a change: the resource with the status that follows from it. It
+// is not stored here; the row is dirty, and the next read or pass will.
+func (s *Resources) shown(ctx context.Context, snap *database.Snapshot, by models.Actor) (*models.Resource, error) {
+	if _, err := s.calculateAll(ctx, []*database.Snapshot{snap}); err != nil {
+		return nil, err
+	}
+	return s.redacted(snap.Resource, by), nil
 }

@@ -165,7 +165,7 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 			_, err := clusters.Update(ctx, alice, id, models.Edit{Spec: spec(n)}, "")
 			return err
 		}, traffic{4, 4}}, // begin, lock, write, commit
-		{"refresh of 50", allDirty, func() error { _, err := clusters.Refresh(ctx, 100); return err }, traffic{2, 2}},
+		{"refresh of 50", allDirty, func() error { _, err := clusters.Refresh(ctx, 100); return err }, traffic{3, 3}},
 		{"pass with everybody due", func() { n++ }, func() error {
 			_, err := clusters.WakeDue(ctx, ahead(n), 100)
 			return err

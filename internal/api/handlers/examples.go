@@ -160,6 +160,22 @@ func exampleStatus() v1.ClusterStatus {
 	}
 }
 
+func exampleRegistration() v1.RegisterController {
+	return v1.RegisterController{Platforms: []string{"gcp"}, Kinds: []string{"cluster"}, Finalizes: true, Required: true}
+}
+
+func exampleController() v1.Controller {
+	in, at := exampleRegistration(), exampleTime()
+	return v1.Controller{
+		Name: "dns", Registered: true, Platforms: in.Platforms, Kinds: in.Kinds, Finalizes: true, Required: true,
+		FirstSeenAt: at, LastHeartbeat: &at, Clusters: 12, Lag: 1,
+	}
+}
+
+func exampleControllers() v1.ControllerList {
+	return v1.ControllerList{Controllers: []v1.Controller{exampleController()}}
+}
+
 func exampleInfo() v1.Info {
 	return v1.Info{
 		Service: v1.Source, Version: "1.4.0", GitCommit: "9fceb02", BuildTime: "2025-06-02T08:00:00Z",

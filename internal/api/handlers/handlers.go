@@ -11,9 +11,10 @@ import (
 
 // Options are what the handlers need.
 type Options struct {
-	Clusters  *service.Resources
-	NodePools *service.Resources
-	Info      v1.Info
+	Clusters    *service.Resources
+	NodePools   *service.Resources
+	Controllers *service.Controllers
+	Info        v1.Info
 	// Secrets keep the values of redacted fields out of errors.
 	Secrets models.Secrets
 	// ActorOf returns the caller of the request that a context belongs to.

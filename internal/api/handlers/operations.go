@@ -21,6 +21,7 @@ func (h *Handlers) Register(api huma.API) {
 		success: success{http.StatusOK, "A page of node pools", pools.examples.list},
 		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound},
 	}.operation(), pools.ListWithin)
+	h.registerControllers(api)
 	h.registerProbes(api)
 }
 

@@ -211,8 +211,7 @@ func (c *collection[R, L, S]) Patch(ctx context.Context, in *PatchInput) (*Outpu
 	return answer[R](c.use.Patch(ctx, c.ActorOf(ctx), id, body, in.ifMatch))
 }
 
-// DeleteInput is the DELETE of a resource. Force and reason are checked; a deletion that
-// waits for nobody has no use for them.
+// DeleteInput is the DELETE of a resource.
 type DeleteInput struct {
 	Resource
 	Deletion
@@ -220,12 +219,13 @@ type DeleteInput struct {
 }
 
 // Deletion is the query of a DELETE.
-type Deletion struct{}
+type Deletion struct{ query types.Delete }
 
 // Resolve implements huma's Resolver.
-func (*Deletion) Resolve(ctx huma.Context) []error {
+func (d *Deletion) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
-	_, faults := types.ParseDelete(u.RawQuery)
+	var faults []v1.FieldError
+	d.query, faults = types.ParseDelete(u.RawQuery)
 	return invalid(v1.CodeInvalidQuery, faults)
 }
 
@@ -238,7 +238,9 @@ func (c *collection[R, L, S]) Delete(ctx context.Context, in *DeleteInput) (*Del
 	if err != nil {
 		return nil, err
 	}
-	deleted, err := c.use.Delete(ctx, c.ActorOf(ctx), id, in.ifMatch)
+	deleted, err := c.use.Delete(ctx, c.ActorOf(ctx), id, models.DeleteRequest{
+		IfMatch: in.ifMatch, Force: in.query.Force, Reason: in.query.Reason,
+	})
 	if err != nil {
 		return nil, err
 	}

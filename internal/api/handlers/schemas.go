@@ -19,6 +19,7 @@ func Tags() []*huma.Tag {
 		{Name: tagClusters, Description: "Clusters: declare, change, delete, wake"},
 		{Name: tagNodePools, Description: "Node pools of clusters: the same"},
 		{Name: tagStatus, Description: "What the controllers make of a cluster or a node pool"},
+		{Name: tagControllers, Description: "The registry of controllers"},
 		{Name: tagService, Description: "The service itself"},
 	}
 }
@@ -35,6 +36,7 @@ func Describe(d *huma.OpenAPI) {
 	d.Components.Examples = errorExamples()
 	bodies[v1.CreateCluster, v1.UpdateCluster, v1.PatchCluster](d, models.KindCluster, clusterExamples())
 	bodies[v1.CreateNodePool, v1.UpdateNodePool, v1.PatchNodePool](d, models.KindNodePool, nodePoolExamples())
+	d.Paths[controllerPath].Put.RequestBody = body[v1.RegisterController](r, exampleRegistration())
 	schema[v1.ErrorBody](r)
 	schema[v1.Problem](r)
 	for name, s := range r.Map() {
@@ -120,7 +122,7 @@ func identify(path string, item *huma.PathItem) {
 		}
 		for _, p := range op.Parameters {
 			switch {
-			case p.Name == "controller_name":
+			case p.Name == "controller_name", p.Name == "name" && p.In == "path":
 				p.Description, p.Example = "The name under which the controller reports", "dns"
 			case p.In == "path":
 				p.Description, p.Schema, p.Example = of, &huma.Schema{Type: huma.TypeString, Format: "uuid"}, id

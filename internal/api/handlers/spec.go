@@ -13,10 +13,11 @@ import (
 
 // The groups of calls in the document.
 const (
-	tagClusters  = "clusters"
-	tagNodePools = "nodepools"
-	tagStatus    = "status"
-	tagService   = "service"
+	tagClusters    = "clusters"
+	tagNodePools   = "nodepools"
+	tagControllers = "controllers"
+	tagStatus      = "status"
+	tagService     = "service"
 )
 
 // SecurityScheme is the name of the identity header's scheme in the document.

@@ -80,6 +80,22 @@ func DecodePatch(kind models.Kind, text []byte) (models.Patch, []v1.FieldError, 
 	return in, d.rest(), nil
 }
 
+// DecodeRegistration reads the body of PUT /controllers/{name}, as DecodeCreate does. What an answer
+// says besides may be sent back.
+func DecodeRegistration(text []byte) (v1.RegisterController, []v1.FieldError, error) {
+	d, err := newDecoder(text)
+	if err != nil {
+		return v1.RegisterController{}, nil, err
+	}
+	var in v1.RegisterController
+	d.into("platforms", "must be a list of strings", &in.Platforms)
+	d.into("kinds", "must be a list of strings", &in.Kinds)
+	d.flag("finalizes", &in.Finalizes)
+	d.flag("required", &in.Required)
+	d.ignore("name", "registered", "first_seen_at", "retired_at", "last_heartbeat", "clusters", "nodepools", "lag")
+	return in, d.rest(), nil
+}
+
 // fixed decodes the fields that a resource keeps for life.
 func (d *decoder) fixed(kind models.Kind, id, name, cluster, project **string) {
 	optional(d, "id", id, d.text)

@@ -1,0 +1,164 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// lockWithin locks in the order of the ids, as everything does that locks several.
+const lockWithin = `
+	SELECT ` + resourceColumns + `
+	FROM clusters c WHERE c.target_project_id = $1 AND c.deleted_at IS NULL ORDER BY c.id FOR NO KEY UPDATE`
+
+// LockWithin holds and returns the node pools, of which the transaction is, of a cluster that it has locked.
+func (tx *Tx) LockWithin(ctx context.Context, cluster string) ([]*models.Resource, error) {
+	pools, err := collect(ctx, tx.q, tx.scanResource, tx.sql(lockWithin), cluster)
+	return pools, translate("lock node pools", err)
+}
+
+// alert puts a resource into the attention lane, a paused one too: somebody wants it gone. It comes
+// before the deletion itself, so that a pass that is just waking the resource has ended, and the
+// next statement sees the wake-up that it left.
+const alert = `
+	UPDATE reconciliation_schedule
+	SET enabled = true, next_reconcile_at = least(next_reconcile_at, now() + $2::interval), reactive = false, reactive_wakes = 0, updated_at = now()
+	WHERE cluster_id = $1`
+
+// unasked is a wake-up that nobody has been promised.
+const unasked = `metadata ->> 'triggered_by' <> '` + v1.TriggeredByManual + `'`
+
+// deleteResource fixes whom the deletion waits for: the controllers that are registered to finalize
+// what it is, and those that say so with a condition. A wake-up that somebody has asked for and
+// that still waits repeats the deletion; the others are in vain.
+const deleteResource = `
+	WITH changed AS (
+		UPDATE clusters c
+		SET deletion_timestamp = clock_timestamp(), generation = c.generation + 1, resource_version = c.resource_version + 1,
+		    holders = ARRAY(
+				SELECT r.name::text FROM controllers r
+				WHERE r.finalizes AND r.retired_at IS NULL
+				  AND (r.kinds = '{}' OR $8 = ANY (r.kinds)) AND (r.platforms = '{}' OR c.platform = ANY (r.platforms))
+				UNION
+				SELECT s.controller_name::text FROM controller_status s
+				WHERE s.cluster_id = c.id AND s.conditions @> '[{"type": "Finalized"}]'
+				  AND NOT EXISTS (SELECT FROM controllers r WHERE r.name = s.controller_name AND r.retired_at IS NOT NULL)
+				ORDER BY 1)
+		WHERE c.id = $7
+		RETURNING *
+	), asked AS (
+		UPDATE outbox o SET type = $2, reason = '` + deletionPending + `', generation = c.generation
+		FROM changed c
+		WHERE o.resource_id = $7 AND o.wake AND o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT (` + unasked + `)
+	), vain AS (
+		DELETE FROM outbox
+		WHERE resource_id = $7 AND wake AND published_at IS NULL AND set_aside_at IS NULL AND ` + unasked + `
+	), event AS (` + insertEvent + `)
+	SELECT ` + resourceColumns + ` FROM changed c`
+
+// Delete begins the deletion of a resource that the transaction has locked, with its event. Until
+// its holders have let go it is woken in the attention lane, first at most wake from now.
+func (tx *Tx) Delete(ctx context.Context, id string, wake time.Duration, e models.NewEvent) (*models.Resource, error) {
+	if _, err := tx.q.Exec(ctx, tx.sql(alert), id, wake); err != nil {
+		return nil, translate("wake for the deletion", err)
+	}
+	c, err := one(ctx, tx.q, tx.scanResource, tx.sql(deleteResource), append(eventArgs(e), id, string(tx.kind))...)
+	return c, translate("delete "+string(tx.kind), err)
+}
+
+const forceDeletion = `
+	WITH changed AS (
+		UPDATE clusters c
+		SET holders = '{}', forced_by = $8, force_reason = $9, resource_version = c.resource_version + 1
+		WHERE c.id = $7
+		RETURNING *
+	), event AS (` + insertEvent + `)
+	SELECT ` + resourceColumns + ` FROM changed c`
+
+// ForceDeletion ends the waiting of a deletion that the transaction has locked, and records who
+// did and why. The event tells the controllers that nobody waits for them.
+func (tx *Tx) ForceDeletion(ctx context.Context, id, by, reason string, e models.NewEvent) (*models.Resource, error) {
+	c, err := one(ctx, tx.q, tx.scanResource, tx.sql(forceDeletion), append(eventArgs(e), id, by, reason)...)
+	return c, translate("force the deletion", err)
+}
+
+// bury makes tombstones. Wake-ups that wait are in vain: who is woken after the end might build
+// again what is torn down.
+const (
+	findLetGo = `
+		SELECT c.id FROM clusters c
+		WHERE c.deletion_timestamp IS NOT NULL AND c.deleted_at IS NULL AND c.holders = '{}' AND NOT (true ` + withPools + `)
+		ORDER BY c.deletion_timestamp LIMIT $1`
+	lockLetGo = `
+		SELECT c.id FROM clusters c
+		WHERE c.id = ANY ($1) AND c.deletion_timestamp IS NOT NULL AND c.deleted_at IS NULL AND c.holders = '{}' AND NOT (true ` + withPools + `)
+		ORDER BY c.id FOR NO KEY UPDATE`
+	unschedule = `UPDATE reconciliation_schedule SET enabled = false, updated_at = now() WHERE cluster_id = ANY ($1)`
+	bury       = `
+		WITH gone AS (
+			UPDATE clusters
+			SET deleted_at = clock_timestamp(), recheck_at = NULL, resource_version = resource_version + 1
+			WHERE id = ANY ($1)
+		), calm AS (
+			DELETE FROM stale_statuses WHERE cluster_id = ANY ($1)
+		)
+		DELETE FROM outbox
+		WHERE resource_id = ANY ($1) AND wake AND published_at IS NULL AND set_aside_at IS NULL AND ` + unasked
+)
+
+// Bury makes tombstones of up to limit resources whose deletion waits for nobody any more, and
+// returns how many.
+func (r *Resources) Bury(ctx context.Context, limit int) (n int, err error) {
+	ids, err := r.collectIDs(ctx, findLetGo, limit)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	err = r.InTx(ctx, func(ctx context.Context, tx *Tx) error {
+		n, err = tx.Bury(ctx, ids...)
+		return err
+	})
+	return n, err
+}
+
+func (s *statements) collectIDs(ctx context.Context, sql string, arg any) ([]string, error) {
+	ctx, cancel := s.db.bounded(ctx)
+	defer cancel()
+	ids, err := collect(ctx, s.q, pgx.RowTo[string], s.sql(sql), arg)
+	return ids, translate("find what is let go", err)
+}
+
+// Bury makes tombstones of those of the resources whose deletion waits for nobody any more, and
+// returns how many these are. A cluster has to be locked before its node pools.
+func (tx *Tx) Bury(ctx context.Context, ids ...string) (int, error) {
+	gone, err := tx.collectIDs(ctx, lockLetGo, ids)
+	if err != nil || len(gone) == 0 {
+		return 0, err
+	}
+	if _, err := tx.q.Exec(ctx, tx.sql(unschedule), gone); err != nil {
+		return 0, translate("unschedule what is gone", err)
+	}
+	_, err = tx.q.Exec(ctx, tx.sql(bury), gone)
+	return len(gone), translate("bury", err)
+}
+
+// letGo takes the retired out of the holders.
+const letGo = `
+	UPDATE clusters c
+	SET holders = ARRAY(
+			SELECT h FROM unnest(c.holders) WITH ORDINALITY AS u (h, n)
+			WHERE NOT EXISTS (SELECT FROM controllers r WHERE r.name = h AND r.retired_at IS NOT NULL) ORDER BY n),
+	    status_dirty = true
+	WHERE c.id = ANY ($1) AND c.deletion_timestamp IS NOT NULL AND c.deleted_at IS NULL`
+
+// LetGo has deletions wait for no retired controller any more.
+func (r *Resources) LetGo(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := r.exec(ctx, "let go", r.sql(letGo), ids)
+	return err
+}

@@ -1,0 +1,116 @@
+package service
+
+import (
+	"context"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// Delete begins the deletion of a resource, and that of a cluster's node pools before its own, each
+// with its event. What nobody holds is gone at once: its name is free, and reports on it are still
+// answered. What is held is Deleting until its holders let go; a second call changes nothing,
+// unless it is forced, which ends the waiting.
+func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in models.DeleteRequest) (v1.Deletion, error) {
+	if err := by.MayWrite(); err != nil {
+		return v1.Deletion{}, err
+	}
+	var (
+		ended *models.Resource
+		gone  bool
+	)
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+		stored, err := tx.Lock(ctx, id, by.Owner())
+		if err != nil {
+			return err
+		}
+		if err := models.CheckDeletion(stored, in.IfMatch); err != nil {
+			return err
+		}
+		in.Force = in.Force && stored.DeletionTimestamp != nil // The first call is an ordinary one.
+		if err := s.endPools(ctx, tx, stored, by, in); err != nil {
+			return err
+		}
+		ended, gone, err = s.end(ctx, tx, stored, by, in)
+		return err
+	})
+	if err != nil {
+		return v1.Deletion{}, err
+	}
+	s.nudge()
+	if gone {
+		s.buryCluster(ctx, ended)
+	}
+	return models.DeletionAnswer(ended, gone), nil
+}
+
+// endPools ends the node pools of a cluster, which the transaction has locked.
+func (s *Resources) endPools(ctx context.Context, tx *database.Tx, cluster *models.Resource, by models.Actor, in models.DeleteRequest) error {
+	if s.kind != models.KindCluster {
+		return nil
+	}
+	of := tx.Of(models.KindNodePool)
+	pools, err := of.LockWithin(ctx, cluster.ID)
+	if err != nil {
+		return err
+	}
+	for _, pool := range pools {
+		if _, _, err := s.end(ctx, of, pool, by, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end takes a deletion as far as it goes at this time, and reports whether the resource is gone.
+func (s *Resources) end(
+	ctx context.Context, tx *database.Tx, stored *models.Resource, by models.Actor, in models.DeleteRequest,
+) (ended *models.Resource, gone bool, err error) {
+	event := models.UserEvent(newID(), tx.Kind().Event(models.Deleted), v1.ReasonDeletionRequested, by)
+	ended = stored
+	switch {
+	case stored.DeletionTimestamp == nil:
+		ended, err = tx.Delete(ctx, stored.ID, s.pull(), event)
+	case in.Force:
+		event.Metadata.ForceDelete = true
+		ended, err = tx.ForceDeletion(ctx, stored.ID, by.Email, in.Reason, event)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	buried, err := tx.Bury(ctx, ended.ID)
+	return ended, buried > 0, err
+}
+
+// letGo ends the deletion of a resource that a report has just let go of, if it was the last one.
+// What goes wrong here the next pass puts right.
+func (s *Resources) letGo(ctx context.Context, id string) {
+	var gone *models.Resource
+	_ = s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+		stored, err := tx.Lock(ctx, id, "")
+		if err != nil {
+			return err
+		}
+		if buried, err := tx.Bury(ctx, id); err != nil || buried == 0 {
+			return err
+		}
+		gone = stored
+		return nil
+	})
+	if gone != nil {
+		s.buryCluster(ctx, gone)
+	}
+}
+
+// buryCluster ends the deletion of the cluster of a node pool that is gone, if it has waited for
+// nothing else. It is a transaction of its own: whoever locks both locks the cluster first.
+func (s *Resources) buryCluster(ctx context.Context, gone *models.Resource) {
+	if gone.Kind != models.KindNodePool {
+		return
+	}
+	_ = s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+		_, err := tx.Of(models.KindCluster).Bury(ctx, gone.ClusterID)
+		return err
+	})
+}

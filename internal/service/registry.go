@@ -1,0 +1,29 @@
+package service
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/cls-backend/cls-backend/internal/database"
+	"github.com/cls-backend/cls-backend/internal/models"
+)
+
+// registry keeps the newest version of the registry of controllers that was asked for. It is safe
+// for concurrent use.
+type registry struct {
+	db   *database.DB
+	kept atomic.Pointer[models.Registry]
+}
+
+// at returns the registry of a version or newer.
+func (g *registry) at(ctx context.Context, version int64) (*models.Registry, error) {
+	if kept := g.kept.Load(); kept != nil && kept.Version >= version {
+		return kept, nil
+	}
+	fresh, err := g.db.Registry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g.kept.Store(fresh) // Of two at a time the older may win; the next call sees to it.
+	return fresh, nil
+}
