@@ -15,10 +15,40 @@ const lockWithin = `
 	SELECT ` + resourceColumns + `
 	FROM clusters c WHERE c.target_project_id = $1 AND c.deleted_at IS NULL ORDER BY c.id FOR NO KEY UPDATE`
 
-// LockWithin holds and returns the node pools, of which the transaction is, of a cluster that it has locked.
+// lockWakes holds the wake-ups of a cluster and its node pools before the first of them is taken
+// back: in the order in which relays lock what they have published, which a deletion of one
+// resource after the other would meet half-way. No pass wakes any of them meanwhile.
+const (
+	lockPlaces = `
+		WITH pools AS (
+			SELECT FROM nodepool_schedule WHERE nodepool_id = ANY ($2::uuid[]) ORDER BY nodepool_id FOR UPDATE
+		), cluster AS (
+			SELECT FROM reconciliation_schedule WHERE cluster_id = $1 FOR UPDATE
+		)
+		SELECT (SELECT count(*) FROM pools), (SELECT count(*) FROM cluster)`
+	lockWakes = `
+		SELECT FROM outbox
+		WHERE resource_id = ANY ($1::uuid || $2::uuid[]) AND wake AND published_at IS NULL AND set_aside_at IS NULL
+		ORDER BY resource_id FOR UPDATE`
+)
+
+// LockWithin holds and returns the node pools, of which the transaction is, of a cluster that it
+// has locked; and their places in the schedule and wake-ups, the cluster's among them.
 func (tx *Tx) LockWithin(ctx context.Context, cluster string) ([]*models.Resource, error) {
 	pools, err := collect(ctx, tx.q, tx.scanResource, tx.sql(lockWithin), cluster)
-	return pools, translate("lock node pools", err)
+	if err != nil || len(pools) == 0 {
+		return nil, translate("lock node pools", err)
+	}
+	ids := make([]string, len(pools))
+	for i, pool := range pools {
+		ids[i] = pool.ID
+	}
+	for _, sql := range []string{lockPlaces, lockWakes} {
+		if _, err := tx.q.Exec(ctx, sql, cluster, ids); err != nil {
+			return nil, translate("lock the wake-ups of node pools", err)
+		}
+	}
+	return pools, nil
 }
 
 // alert puts a resource into the attention lane, a paused one too: somebody wants it gone. It comes
@@ -106,8 +136,10 @@ const (
 		), calm AS (
 			DELETE FROM stale_statuses WHERE cluster_id = ANY ($1)
 		)
-		DELETE FROM outbox
-		WHERE resource_id = ANY ($1) AND wake AND published_at IS NULL AND set_aside_at IS NULL AND ` + unasked
+		DELETE FROM outbox WHERE seq = ANY (ARRAY( -- in the order in which relays lock them
+			SELECT seq FROM outbox
+			WHERE resource_id = ANY ($1) AND wake AND published_at IS NULL AND set_aside_at IS NULL AND ` + unasked + `
+			ORDER BY resource_id FOR UPDATE))`
 )
 
 // Bury makes tombstones of up to limit resources whose deletion waits for nobody any more, and
