@@ -28,7 +28,9 @@ const (
 	CodeGenerationConflict   Code = "GENERATION_CONFLICT"
 	CodeClusterDeleting      Code = "CLUSTER_DELETING"
 	CodeDeletionProtected    Code = "DELETION_PROTECTED"
+	CodeRequestInFlight      Code = "REQUEST_IN_FLIGHT"
 	CodePreconditionFailed   Code = "PRECONDITION_FAILED"
+	CodeIdempotencyKeyReused Code = "IDEMPOTENCY_KEY_REUSED"
 	CodeInternal             Code = "INTERNAL"
 	CodeUnavailable          Code = "UNAVAILABLE"
 )
@@ -53,7 +55,9 @@ var statuses = map[Code]int{ //nolint:gochecknoglobals // a constant table
 	CodeGenerationConflict:   http.StatusConflict,
 	CodeClusterDeleting:      http.StatusConflict,
 	CodeDeletionProtected:    http.StatusConflict,
+	CodeRequestInFlight:      http.StatusConflict,
 	CodePreconditionFailed:   http.StatusPreconditionFailed,
+	CodeIdempotencyKeyReused: http.StatusUnprocessableEntity,
 	CodeInternal:             http.StatusInternalServerError,
 	CodeUnavailable:          http.StatusServiceUnavailable,
 }

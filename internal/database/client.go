@@ -40,7 +40,9 @@ const grace = time.Second
 
 // DB is a pool of connections and the statements of the service.
 type DB struct {
-	pool    *pgxpool.Pool
+	pool *pgxpool.Pool
+	// q runs the statements: the pool, or a transaction.
+	q       querier
 	timeout time.Duration
 	// storeStatus is the statement of StoreStatuses: a field, so that a test can break it.
 	storeStatus string
@@ -57,7 +59,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the connection pool: %w", err)
 	}
-	return &DB{pool: pool, timeout: statementTimeout(o) + grace, storeStatus: storeStatuses}, nil
+	return &DB{pool: pool, q: pool, timeout: statementTimeout(o) + grace, storeStatus: storeStatuses}, nil
 }
 
 func statementTimeout(o Options) time.Duration {

@@ -38,7 +38,7 @@ func (db *DB) Registry(ctx context.Context) (*models.Registry, error) {
 		}
 		return err
 	})
-	return g, translate("read the registry", db.pool.SendBatch(ctx, &batch).Close())
+	return g, translate("read the registry", db.q.SendBatch(ctx, &batch).Close())
 }
 
 const storeController = `
@@ -57,7 +57,7 @@ func (db *DB) ChangeController(
 ) error {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	return translate("change the registry", pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	return translate("change the registry", pgx.BeginFunc(ctx, db.q, func(tx pgx.Tx) error {
 		now, err := one(ctx, tx, pgx.RowTo[time.Time], `SELECT clock_timestamp() FROM registry WHERE one FOR UPDATE`)
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ const listControllers = `
 func (db *DB) Controllers(ctx context.Context, name *string) ([]v1.Controller, error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	list, err := collect(ctx, db.pool, func(row pgx.CollectableRow) (c v1.Controller, err error) {
+	list, err := collect(ctx, db.q, func(row pgx.CollectableRow) (c v1.Controller, err error) {
 		err = row.Scan(&c.Name, &c.Registered, &c.Platforms, &c.Kinds, &c.Finalizes, &c.Required, &c.FirstSeenAt, &c.RetiredAt,
 			&c.LastHeartbeat, &c.Clusters, &c.NodePools, &c.Lag)
 		return c, err

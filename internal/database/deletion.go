@@ -35,7 +35,7 @@ const (
 // LockWithin holds and returns the node pools, of which the transaction is, of a cluster that it
 // has locked; and their places in the schedule and wake-ups, the cluster's among them.
 func (tx *Tx) LockWithin(ctx context.Context, cluster string) ([]*models.Resource, error) {
-	pools, err := collect(ctx, tx.q, tx.scanResource, tx.sql(lockWithin), cluster)
+	pools, err := collect(ctx, tx.db.q, tx.scanResource, tx.sql(lockWithin), cluster)
 	if err != nil || len(pools) == 0 {
 		return nil, translate("lock node pools", err)
 	}
@@ -44,7 +44,7 @@ func (tx *Tx) LockWithin(ctx context.Context, cluster string) ([]*models.Resourc
 		ids[i] = pool.ID
 	}
 	for _, sql := range []string{lockPlaces, lockWakes} {
-		if _, err := tx.q.Exec(ctx, sql, cluster, ids); err != nil {
+		if _, err := tx.db.q.Exec(ctx, sql, cluster, ids); err != nil {
 			return nil, translate("lock the wake-ups of node pools", err)
 		}
 	}
@@ -93,10 +93,10 @@ const deleteResource = `
 // Delete begins the deletion of a resource that the transaction has locked, with its event. Until
 // its holders have let go it is woken in the attention lane, first at most wake from now.
 func (tx *Tx) Delete(ctx context.Context, id string, wake time.Duration, e models.NewEvent) (*models.Resource, error) {
-	if _, err := tx.q.Exec(ctx, tx.sql(alert), id, wake); err != nil {
+	if _, err := tx.db.q.Exec(ctx, tx.sql(alert), id, wake); err != nil {
 		return nil, translate("wake for the deletion", err)
 	}
-	c, err := one(ctx, tx.q, tx.scanResource, tx.sql(deleteResource), append(eventArgs(e), id, string(tx.kind))...)
+	c, err := one(ctx, tx.db.q, tx.scanResource, tx.sql(deleteResource), append(eventArgs(e), id, string(tx.kind))...)
 	return c, translate("delete "+string(tx.kind), err)
 }
 
@@ -112,7 +112,7 @@ const forceDeletion = `
 // ForceDeletion ends the waiting of a deletion that the transaction has locked, and records who
 // did and why. The event tells the controllers that nobody waits for them.
 func (tx *Tx) ForceDeletion(ctx context.Context, id, by, reason string, e models.NewEvent) (*models.Resource, error) {
-	c, err := one(ctx, tx.q, tx.scanResource, tx.sql(forceDeletion), append(eventArgs(e), id, by, reason)...)
+	c, err := one(ctx, tx.db.q, tx.scanResource, tx.sql(forceDeletion), append(eventArgs(e), id, by, reason)...)
 	return c, translate("force the deletion", err)
 }
 
@@ -159,7 +159,7 @@ func (r *Resources) Bury(ctx context.Context, limit int) (n int, err error) {
 func (s *statements) collectIDs(ctx context.Context, sql string, arg any) ([]string, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	ids, err := collect(ctx, s.q, pgx.RowTo[string], s.sql(sql), arg)
+	ids, err := collect(ctx, s.db.q, pgx.RowTo[string], s.sql(sql), arg)
 	return ids, translate("find what is let go", err)
 }
 
@@ -170,10 +170,10 @@ func (tx *Tx) Bury(ctx context.Context, ids ...string) (int, error) {
 	if err != nil || len(gone) == 0 {
 		return 0, err
 	}
-	if _, err := tx.q.Exec(ctx, tx.sql(unschedule), gone); err != nil {
+	if _, err := tx.db.q.Exec(ctx, tx.sql(unschedule), gone); err != nil {
 		return 0, translate("unschedule what is gone", err)
 	}
-	_, err = tx.q.Exec(ctx, tx.sql(bury), gone)
+	_, err = tx.db.q.Exec(ctx, tx.sql(bury), gone)
 	return len(gone), translate("bury", err)
 }
 

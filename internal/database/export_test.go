@@ -25,7 +25,8 @@ func (db *DB) WithoutStoreCondition() *Resources {
 	if !strings.Contains(db.storeStatus, condition) {
 		panic("database: the condition of the conditional store is not where the mutant expects it")
 	}
-	broken := &DB{pool: db.pool, timeout: db.timeout, storeStatus: strings.Replace(db.storeStatus, condition, "AND $2::bigint[] IS NOT NULL", 1)}
+	broken := *db
+	broken.storeStatus = strings.Replace(db.storeStatus, condition, "AND $2::bigint[] IS NOT NULL", 1)
 	return broken.Resources(models.KindCluster)
 }
 
@@ -56,7 +57,7 @@ func OpenRecorded(ctx context.Context, o Options, r *Recorder) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{pool: pool, timeout: statementTimeout(o) + grace, storeStatus: storeStatuses}, nil
+	return &DB{pool: pool, q: pool, timeout: statementTimeout(o) + grace, storeStatus: storeStatuses}, nil
 }
 
 // Take returns what was recorded since the last call.

@@ -33,10 +33,9 @@ var ofNodePools = strings.NewReplacer(
 	"store_report", "store_nodepool_report",
 )
 
-// statements run in a pool or in a transaction, on the resources of one kind.
+// statements are those on the resources of one kind.
 type statements struct {
 	db   *DB
-	q    querier
 	kind models.Kind
 }
 
@@ -56,5 +55,5 @@ type Resources struct {
 
 // Resources returns the statements on the resources of a kind.
 func (db *DB) Resources(kind models.Kind) *Resources {
-	return &Resources{DB: db, statements: statements{db: db, q: db.pool, kind: kind}}
+	return &Resources{DB: db, statements: statements{db, kind}}
 }

@@ -183,7 +183,7 @@ func (s *statements) List(ctx context.Context, q models.ListQuery, staleLimit in
 	}
 	batch.Queue(s.sql(count+") m"), sel.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&list.Total) })
 	s.queueSnapshots(&batch, sel.page()+fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Offset), sel.args, &list.Page)
-	if err := s.q.SendBatch(ctx, &batch).Close(); err != nil {
+	if err := s.db.q.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, translate("list "+string(s.kind)+"s", err)
 	}
 	return &list, nil

@@ -54,7 +54,7 @@ const onWaitingWake = `
 func (s *statements) WakeNow(ctx context.Context, id, owner string, e models.NewEvent) (models.Ref, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	ref, err := one(ctx, s.q, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), append(eventArgs(e), id, owner, s.kind.Event(models.Deleted))...)
+	ref, err := one(ctx, s.db.q, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), append(eventArgs(e), id, owner, s.kind.Event(models.Deleted))...)
 	return ref, s.notFound(id, "wake", err)
 }
 
@@ -91,7 +91,7 @@ const claimEvents = `
 func (db *DB) ClaimEvents(ctx context.Context, claim string, lease time.Duration, limit int) ([]models.QueuedEvent, error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	events, err := collect(ctx, db.pool, scanEvent, claimEvents, claim, lease, limit)
+	events, err := collect(ctx, db.q, scanEvent, claimEvents, claim, lease, limit)
 	return events, translate("claim events", err)
 }
 
@@ -178,7 +178,7 @@ func (db *DB) ReleaseEvents(ctx context.Context, claim string, failures []models
 	}
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	setAside, err = one(ctx, db.pool, pgx.RowTo[int], releaseEvents, claim, seqs, errs, pauses, refused, models.MaxAttempts)
+	setAside, err = one(ctx, db.q, pgx.RowTo[int], releaseEvents, claim, seqs, errs, pauses, refused, models.MaxAttempts)
 	return setAside, translate("release events", err)
 }
 

@@ -28,7 +28,7 @@ const claimDue = `
 // the end of the transaction. Places that another pass holds are skipped, so any number
 // of replicas share the work.
 func (tx *Tx) ClaimDue(ctx context.Context, offset time.Duration, limit int) ([]models.Due, error) {
-	due, err := collect(ctx, tx.q, scanDue, tx.sql(claimDue), offset, limit)
+	due, err := collect(ctx, tx.db.q, scanDue, tx.sql(claimDue), offset, limit)
 	return due, translate("claim what is due", err)
 }
 
@@ -69,6 +69,6 @@ func (tx *Tx) Wake(ctx context.Context, wakes []models.Wake) error {
 		ids[i], events[i], next[i] = w.ID, w.Event.ID, w.Next
 		types[i], reasons[i], metadata[i] = w.Event.Type, w.Event.Reason, w.Event.Metadata
 	}
-	_, err := tx.q.Exec(ctx, tx.sql(wakeDue), ids, events, types, reasons, metadata, next)
+	_, err := tx.db.q.Exec(ctx, tx.sql(wakeDue), ids, events, types, reasons, metadata, next)
 	return translate("wake what is due", err)
 }

@@ -1,7 +1,9 @@
 package database
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -18,10 +20,11 @@ type Tx struct{ statements }
 func (tx *Tx) Kind() models.Kind { return tx.kind }
 
 // Of returns the same transaction on the resources of another kind.
-func (tx *Tx) Of(kind models.Kind) *Tx { return &Tx{statements{db: tx.db, q: tx.q, kind: kind}} }
+func (tx *Tx) Of(kind models.Kind) *Tx { return &Tx{statements{tx.db, kind}} }
 
-// querier is what a statement needs: the pool or a transaction.
+// querier is what runs statements: the pool or a transaction, within which another is a savepoint.
 type querier interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
@@ -33,10 +36,29 @@ type querier interface {
 func (r *Resources) InTx(ctx context.Context, work func(context.Context, *Tx) error) error {
 	ctx, cancel := r.db.bounded(ctx)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
-		return work(ctx, &Tx{statements{db: r.DB, q: tx, kind: r.kind}})
-	})
+	err := pgx.BeginFunc(ctx, r.q, func(tx pgx.Tx) error { return work(ctx, &Tx{statements{r.on(tx), r.kind}}) })
 	return translate("transaction", err)
+}
+
+// on returns the same database with its statements in a transaction.
+func (db *DB) on(tx pgx.Tx) *DB {
+	within := *db
+	within.q = tx
+	return &within
+}
+
+var errRehearsed = errors.New("the rehearsal is over")
+
+// Rehearse runs work on the database, in a transaction that is rolled back in the end: all is as if
+// it had happened, for work, and nothing has. It returns the error of work.
+func (db *DB) Rehearse(ctx context.Context, work func(context.Context, *DB) error) error {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return cmp.Or(work(ctx, db.on(tx)), errRehearsed) })
+	if errors.Is(err, errRehearsed) {
+		return nil
+	}
+	return translate("rehearsal", err)
 }
 
 // collect runs a query and scans all its rows.
@@ -68,7 +90,7 @@ func (db *DB) bounded(ctx context.Context) (context.Context, context.CancelFunc)
 func (db *DB) exec(ctx context.Context, what, sql string, args ...any) (int, error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	tag, err := db.pool.Exec(ctx, sql, args...)
+	tag, err := db.q.Exec(ctx, sql, args...)
 	if err != nil {
 		return 0, translate(what, err)
 	}

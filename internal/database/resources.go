@@ -31,7 +31,7 @@ func (s *statements) Insert(ctx context.Context, c *models.Resource, wake time.D
 	if s.kind == models.KindNodePool {
 		own = c.ClusterID
 	}
-	snap, err := one(ctx, s.q, s.scanNew, s.sql(insertResource), append(eventArgs(e),
+	snap, err := one(ctx, s.db.q, s.scanNew, s.sql(insertResource), append(eventArgs(e),
 		c.ID, c.Name, own, c.Description, c.Paused, c.DeletionProtection, c.CreatedBy, c.Labels, []byte(c.Spec), wake)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, models.Deleting(models.KindCluster)
@@ -59,7 +59,7 @@ const getResource = `
 func (s *statements) Get(ctx context.Context, id, owner string) (*Snapshot, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	snap, err := one(ctx, s.q, s.scanSnapshot, s.sql(getResource), id, owner)
+	snap, err := one(ctx, s.db.q, s.scanSnapshot, s.sql(getResource), id, owner)
 	return snap, s.notFound(id, "get", err)
 }
 
@@ -71,7 +71,7 @@ const lockResource = `
 // Lock reads a living resource and holds its row to the end of the transaction, so
 // that nobody else changes it and no report is stored; NOT_FOUND as for Get.
 func (tx *Tx) Lock(ctx context.Context, id, owner string) (*models.Resource, error) {
-	c, err := one(ctx, tx.q, tx.scanResource, tx.sql(lockResource), id, owner)
+	c, err := one(ctx, tx.db.q, tx.scanResource, tx.sql(lockResource), id, owner)
 	return c, tx.notFound(id, "lock", err)
 }
 
@@ -110,7 +110,7 @@ func (tx *Tx) Update(
 	if change.Spec {
 		generations = 1
 	}
-	snap, err := one(ctx, tx.q, tx.scanSnapshot, tx.sql(updateResource), append(eventArgs(e),
+	snap, err := one(ctx, tx.db.q, tx.scanSnapshot, tx.sql(updateResource), append(eventArgs(e),
 		c.ID, c.Description, c.Paused, c.DeletionProtection, c.Labels, []byte(c.Spec), generations, wake)...)
 	return snap, translate("update "+string(tx.kind), err)
 }

@@ -31,7 +31,7 @@ func (s *statements) StoreReport(ctx context.Context, id string, r v1.StatusRepo
 	if err != nil {
 		return v1.ReportResult{}, err
 	}
-	o, err := one(ctx, s.q, pgx.RowToStructByPos[reportOutcome], s.sql(storeReport), args...)
+	o, err := one(ctx, s.db.q, pgx.RowToStructByPos[reportOutcome], s.sql(storeReport), args...)
 	if err != nil {
 		return v1.ReportResult{}, translate("store report", err)
 	}
@@ -113,7 +113,7 @@ func (s *statements) DropReport(ctx context.Context, id, controller string) erro
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
 	type outcome struct{ Found, Dropped bool }
-	o, err := one(ctx, s.q, pgx.RowToStructByPos[outcome], s.sql(dropReport), id, controller)
+	o, err := one(ctx, s.db.q, pgx.RowToStructByPos[outcome], s.sql(dropReport), id, controller)
 	switch {
 	case err != nil:
 		return translate("drop report", err)
@@ -133,7 +133,7 @@ const readReports = `
 func (s *statements) Reports(ctx context.Context, of models.Ref) ([]v1.ControllerStatus, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	list, err := collect(ctx, s.q, scanReport, s.sql(readReports), of.ID)
+	list, err := collect(ctx, s.db.q, scanReport, s.sql(readReports), of.ID)
 	for i := range list {
 		list[i].ClusterID, list[i].NodePoolID = of.ClusterID, of.NodePoolID()
 	}

@@ -71,7 +71,7 @@ func (s *statements) StoreStatuses(ctx context.Context, list []NewStatus) (map[s
 	}
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	rows, err := s.q.Query(ctx, s.sql(s.db.storeStatus), statusArrays(list)...)
+	rows, err := s.db.q.Query(ctx, s.sql(s.db.storeStatus), statusArrays(list)...)
 	if err != nil {
 		return nil, translate("store statuses", err)
 	}
@@ -128,6 +128,6 @@ const staleStatuses = `
 func (s *statements) StaleStatuses(ctx context.Context, limit int) ([]*Snapshot, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	list, err := collect(ctx, s.q, s.scanSnapshot, s.sql(staleStatuses), limit)
+	list, err := collect(ctx, s.db.q, s.scanSnapshot, s.sql(staleStatuses), limit)
 	return list, translate("find stale statuses", err)
 }

@@ -15,6 +15,11 @@ type Controllers struct{ db *database.DB }
 // NewControllers returns the use cases over a database.
 func NewControllers(db *database.DB) *Controllers { return &Controllers{db: db} }
 
+// Rehearse makes a call, and takes back whatever it has done, as [Resources.Rehearse] does.
+func (s *Controllers) Rehearse(ctx context.Context, call func(ctx context.Context, rehearsed *Controllers) error) error {
+	return s.db.Rehearse(ctx, func(ctx context.Context, db *database.DB) error { return call(ctx, NewControllers(db)) })
+}
+
 // Register makes a controller known with what it says of itself, or changes that. It counts on a
 // resource from that one's next generation on, or from the controller's first report there.
 func (s *Controllers) Register(ctx context.Context, by models.Actor, name string, in v1.RegisterController) (v1.Controller, error) {

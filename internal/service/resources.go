@@ -37,13 +37,13 @@ type Resources struct {
 	// nudge tells the relay that an event is there.
 	nudge    func()
 	observer Observer
-	registry registry
+	registry *registry
 }
 
 // NewResources returns the use cases of a kind over a database. nudge is called after each
 // commit that left an event; it must not block.
 func NewResources(kind models.Kind, db *database.DB, s Settings, nudge func(), o Observer) *Resources {
-	return &Resources{kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, nudge: nudge, observer: o, registry: registry{db: db}}
+	return &Resources{kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, nudge: nudge, observer: o, registry: &registry{db: db}}
 }
 
 // rules returns the rules for a kind. A node pool has its default from its cluster.
@@ -53,6 +53,16 @@ func (s Settings) rules(kind models.Kind) models.Rules {
 		r.Defaults = s.Defaults
 	}
 	return r
+}
+
+// Rehearse makes a call on the same use cases, and takes back whatever it has done: a dry run. The
+// call gets the answer that it would get.
+func (s *Resources) Rehearse(ctx context.Context, call func(ctx context.Context, rehearsed *Resources) error) error {
+	return s.db.Rehearse(ctx, func(ctx context.Context, db *database.DB) error {
+		rehearsed := *s
+		rehearsed.db, rehearsed.nudge = db.Resources(s.kind), func() {}
+		return call(ctx, &rehearsed)
+	})
 }
 
 // newID returns a UUID of version 7, so that ids grow with time and indexes stay dense.
@@ -83,6 +93,26 @@ func (s *Resources) Create(ctx context.Context, by models.Actor, in models.Draft
 	}
 	s.nudge()
 	return s.shown(ctx, snap, by)
+}
+
+// CreateOnce is Create for a call with an Idempotency-Key. The answer, which the caller forms of what
+// was created, is kept with it; a call that repeats the key gets the kept one.
+func (s *Resources) CreateOnce(
+	ctx context.Context, by models.Actor, in models.Draft, key models.Key, form func(*models.Resource) models.Answer,
+) (models.Answer, error) {
+	answer, err := s.db.Once(ctx, key, func(ctx context.Context, db *database.Resources) (models.Answer, error) {
+		within := *s
+		within.db, within.nudge = db, func() {}
+		created, err := within.Create(ctx, by, in)
+		if err != nil {
+			return models.Answer{}, err
+		}
+		return form(created), nil
+	})
+	if err == nil {
+		s.nudge()
+	}
+	return answer, err
 }
 
 // within returns the rules for a draft and who will own it.

@@ -9,6 +9,7 @@ import (
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/api/types"
 	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/service"
 )
 
 const (
@@ -58,8 +59,19 @@ func retirers(by models.Actor) error { return by.MayRetire(by.ControllerName) }
 
 // Named is the part of a request that names a controller.
 type Named struct {
-	Plain
 	Name string `path:"name"`
+}
+
+// ControllerInput is GET /controllers/{name}.
+type ControllerInput struct {
+	Named
+	Plain
+}
+
+// RetireInput is DELETE /controllers/{name}.
+type RetireInput struct {
+	Named
+	Mutation
 }
 
 // ControllersOutput is the registry.
@@ -78,7 +90,7 @@ func (h *Handlers) ListControllers(ctx context.Context, _ *Plain) (*ControllersO
 }
 
 // GetController returns what is known of a controller.
-func (h *Handlers) GetController(ctx context.Context, in *Named) (*ControllerOutput, error) {
+func (h *Handlers) GetController(ctx context.Context, in *ControllerInput) (*ControllerOutput, error) {
 	return entry(h.Controllers.Get(ctx, h.ActorOf(ctx), in.Name))
 }
 
@@ -92,6 +104,7 @@ func entry(c v1.Controller, err error) (*ControllerOutput, error) {
 // RegisterInput is PUT /controllers/{name}.
 type RegisterInput struct {
 	Named
+	Mutation
 	Payload
 }
 
@@ -106,10 +119,14 @@ func (h *Handlers) RegisterController(ctx context.Context, in *RegisterInput) (*
 		_, err = models.NewRegistration(body)
 		return nil, models.Invalid(v1.CodeInvalidField, withFaultsOf(all, err)...)
 	}
-	return entry(h.Controllers.Register(ctx, h.ActorOf(ctx), in.Name, body))
+	return entry(perform(ctx, h.Controllers, in.dryRun, func(ctx context.Context, use *service.Controllers) (v1.Controller, error) {
+		return use.Register(ctx, h.ActorOf(ctx), in.Name, body)
+	}))
 }
 
 // RetireController ends a controller.
-func (h *Handlers) RetireController(ctx context.Context, in *Named) (*struct{}, error) {
-	return nil, h.Controllers.Retire(ctx, h.ActorOf(ctx), in.Name)
+func (h *Handlers) RetireController(ctx context.Context, in *RetireInput) (*struct{}, error) {
+	return perform(ctx, h.Controllers, in.dryRun, func(ctx context.Context, use *service.Controllers) (*struct{}, error) {
+		return nil, use.Retire(ctx, h.ActorOf(ctx), in.Name)
+	})
 }

@@ -79,6 +79,7 @@ func (c *collection[R, L, S]) registerChanges(api huma.API) {
 		summary: "Create " + c.a(),
 		description: "Declares " + c.a() + " and tells every controller with a " + c.kind.Event(models.Created) +
 			" event. Output-only fields are accepted and ignored.",
+		params:  []*huma.Param{idempotencyParam()},
 		success: success{http.StatusCreated, "The " + noun + ", as it is stored", c.examples.one},
 		errors:  c.createErrors(), only: writers, tagged: true,
 	}.operation(), c.Create)
@@ -127,6 +128,7 @@ func (c *collection[R, L, S]) listParams() []*huma.Param {
 func (c *collection[R, L, S]) createErrors() []v1.Code {
 	codes := []v1.Code{
 		v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,
+		v1.CodeIdempotencyKeyReused, v1.CodeRequestInFlight,
 	}
 	if c.kind == models.KindNodePool {
 		return append(codes, v1.CodeNodePoolNameExists, v1.CodeNotFound, v1.CodeClusterDeleting)

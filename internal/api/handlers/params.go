@@ -49,6 +49,19 @@ func deleteParams() []*huma.Param {
 	}
 }
 
+func idempotencyParam() *huma.Param {
+	least, most := 1, 255
+	return &huma.Param{
+		Name: "Idempotency-Key", In: "header", Example: "8c1f6f1e-orders", Schema: &huma.Schema{Type: huma.TypeString, MinLength: &least, MaxLength: &most},
+		Description: "A call that repeats a key within 24 hours, with the same body, is answered like the first one and creates nothing. " +
+			"A dry run neither reads nor keeps it",
+	}
+}
+
+func dryRunParam() *huma.Param {
+	return query("dry_run", "Whether to answer as the call would be, and do nothing", &huma.Schema{Type: huma.TypeBoolean, Default: false})
+}
+
 func ifMatchParam() *huma.Param {
 	return &huma.Param{
 		Name: "If-Match", In: "header", Schema: text(""), Example: `"7"`,

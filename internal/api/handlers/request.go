@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -43,6 +44,60 @@ type Plain struct{}
 func (*Plain) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	return invalid(v1.CodeInvalidQuery, types.ParseNoQuery(u.RawQuery))
+}
+
+// Mutation is the query of a call that changes something.
+type Mutation struct{ dryRun bool }
+
+// Resolve implements huma's Resolver.
+func (m *Mutation) Resolve(ctx huma.Context) []error {
+	u := ctx.URL()
+	var faults []v1.FieldError
+	m.dryRun, faults = types.ParseMutation(u.RawQuery)
+	return invalid(v1.CodeInvalidQuery, faults)
+}
+
+// Idempotency is the Idempotency-Key header, after the draft of the IETF's HTTPAPI working group.
+type Idempotency struct{ keys []string }
+
+// Resolve implements huma's Resolver.
+func (i *Idempotency) Resolve(ctx huma.Context) []error {
+	ctx.EachHeader(func(name, value string) {
+		if name == "Idempotency-Key" {
+			i.keys = append(i.keys, value)
+		}
+	})
+	if len(i.keys) > 1 {
+		return []error{models.Invalid(v1.CodeInvalidField, models.Fault{Field: "Idempotency-Key", Reason: "is given more than once"})}
+	}
+	return nil
+}
+
+// once returns the key, and whether there is one.
+func (i *Idempotency) once() (string, bool) {
+	if len(i.keys) == 0 {
+		return "", false
+	}
+	return i.keys[0], true
+}
+
+// rehearser are use cases that can be tried without effect.
+type rehearser[U any] interface {
+	Rehearse(ctx context.Context, call func(ctx context.Context, rehearsed U) error) error
+}
+
+// perform makes a call, or in a dry run rehearses it: the way is the same.
+func perform[U rehearser[U], T any](
+	ctx context.Context, use U, dryRun bool, call func(ctx context.Context, use U) (T, error),
+) (answer T, err error) {
+	if !dryRun {
+		return call(ctx, use)
+	}
+	err = use.Rehearse(ctx, func(ctx context.Context, rehearsed U) error {
+		answer, err = call(ctx, rehearsed)
+		return err
+	})
+	return answer, err
 }
 
 // Payload is the body of a request, read whole and not yet decoded.

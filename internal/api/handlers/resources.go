@@ -23,7 +23,8 @@ type collection[R, L, S any] struct {
 
 // CreateInput is the POST of a collection.
 type CreateInput struct {
-	Plain
+	Mutation
+	Idempotency
 	Payload
 }
 
@@ -41,11 +42,33 @@ func (c *collection[R, L, S]) Create(ctx context.Context, in *CreateInput) (*Cre
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.use.Create(ctx, by, body)
+	form := func(r *models.Resource) models.Answer {
+		return models.Answer{ETag: r.ETag(), Location: collectionPath(c.kind) + "/" + r.ID, Body: appendResource(nil, r)}
+	}
+	a, err := perform(ctx, c.use, in.dryRun, func(ctx context.Context, use *service.Resources) (models.Answer, error) {
+		if key, given := in.once(); given && !in.dryRun {
+			return c.createOnce(ctx, by, body, key, in.text, form)
+		}
+		created, err := use.Create(ctx, by, body)
+		if err != nil {
+			return models.Answer{}, err
+		}
+		return form(created), nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &Created[R]{ETag: r.ETag(), Location: collectionPath(c.kind) + "/" + r.ID, Body: appendResource(nil, r)}, nil
+	return &Created[R]{ETag: a.ETag, Location: a.Location, Body: a.Body}, nil
+}
+
+func (c *collection[R, L, S]) createOnce(
+	ctx context.Context, by models.Actor, in models.Draft, key string, text []byte, form func(*models.Resource) models.Answer,
+) (models.Answer, error) {
+	once, err := models.NewKey(by, collectionPath(c.kind), key, text)
+	if err != nil {
+		return models.Answer{}, err
+	}
+	return c.use.CreateOnce(ctx, by, in, once, form)
 }
 
 // GetInput is the GET of a resource.
@@ -160,7 +183,7 @@ func listQuery(in types.List, formFaults []v1.FieldError) (models.ListQuery, err
 // UpdateInput is the PUT of a resource.
 type UpdateInput struct {
 	Resource
-	Plain
+	Mutation
 	Precondition
 	Payload
 }
@@ -187,13 +210,15 @@ func (c *collection[R, L, S]) Update(ctx context.Context, in *UpdateInput) (*Out
 	if err != nil {
 		return nil, err
 	}
-	return answer[R](c.use.Update(ctx, c.ActorOf(ctx), id, body, in.ifMatch))
+	return answer[R](perform(ctx, c.use, in.dryRun, func(ctx context.Context, use *service.Resources) (*models.Resource, error) {
+		return use.Update(ctx, c.ActorOf(ctx), id, body, in.ifMatch)
+	}))
 }
 
 // PatchInput is the PATCH of a resource.
 type PatchInput struct {
 	Resource
-	Plain
+	Mutation
 	Precondition
 	MergePatch
 }
@@ -208,7 +233,9 @@ func (c *collection[R, L, S]) Patch(ctx context.Context, in *PatchInput) (*Outpu
 	if err != nil {
 		return nil, err
 	}
-	return answer[R](c.use.Patch(ctx, c.ActorOf(ctx), id, body, in.ifMatch))
+	return answer[R](perform(ctx, c.use, in.dryRun, func(ctx context.Context, use *service.Resources) (*models.Resource, error) {
+		return use.Patch(ctx, c.ActorOf(ctx), id, body, in.ifMatch)
+	}))
 }
 
 // DeleteInput is the DELETE of a resource.
@@ -238,8 +265,10 @@ func (c *collection[R, L, S]) Delete(ctx context.Context, in *DeleteInput) (*Del
 	if err != nil {
 		return nil, err
 	}
-	deleted, err := c.use.Delete(ctx, c.ActorOf(ctx), id, models.DeleteRequest{
-		IfMatch: in.ifMatch, Force: in.query.Force, Reason: in.query.Reason,
+	deleted, err := perform(ctx, c.use, in.query.DryRun, func(ctx context.Context, use *service.Resources) (v1.Deletion, error) {
+		return use.Delete(ctx, c.ActorOf(ctx), id, models.DeleteRequest{
+			IfMatch: in.ifMatch, Force: in.query.Force, Reason: in.query.Reason,
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -250,7 +279,7 @@ func (c *collection[R, L, S]) Delete(ctx context.Context, in *DeleteInput) (*Del
 // ReconcileInput is the POST that wakes the controllers of a resource. A body is not read.
 type ReconcileInput struct {
 	Resource
-	Plain
+	Mutation
 }
 
 // ReconcileOutput names the event that wakes the controllers.
@@ -262,7 +291,9 @@ func (c *collection[R, L, S]) Reconcile(ctx context.Context, in *ReconcileInput)
 	if err != nil {
 		return nil, err
 	}
-	woken, err := c.use.Reconcile(ctx, c.ActorOf(ctx), id)
+	woken, err := perform(ctx, c.use, in.dryRun, func(ctx context.Context, use *service.Resources) (v1.Reconciliation, error) {
+		return use.Reconcile(ctx, c.ActorOf(ctx), id)
+	})
 	if err != nil {
 		return nil, err
 	}

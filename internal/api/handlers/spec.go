@@ -51,6 +51,9 @@ func (s spec) operation() huma.Operation {
 		DefaultStatus: s.success.status, Responses: s.responses(), Middlewares: s.only,
 		Security: []map[string][]string{{SecurityScheme: {}}},
 	}
+	if s.method != http.MethodGet {
+		op.Parameters = append(op.Parameters, dryRunParam())
+	}
 	if s.open {
 		op.Security = []map[string][]string{}
 	}

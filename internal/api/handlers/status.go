@@ -5,6 +5,7 @@ import (
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/api/types"
+	"github.com/cls-backend/cls-backend/internal/service"
 )
 
 // StatusOutput is the status of a resource, with the reports behind it.
@@ -32,14 +33,14 @@ func (c *collection[R, L, S]) Status(ctx context.Context, in *GetInput) (*Status
 // ReportInput is the PUT of a status.
 type ReportInput struct {
 	Resource
-	Plain
+	Mutation
 	Payload
 }
 
 // DropInput is the DELETE of a report.
 type DropInput struct {
 	Resource
-	Plain
+	Mutation
 	ControllerName string `path:"controller_name"`
 }
 
@@ -49,7 +50,9 @@ func (c *collection[R, L, S]) Drop(ctx context.Context, in *DropInput) (*struct{
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.use.DropReport(ctx, c.ActorOf(ctx), id, in.ControllerName)
+	return perform(ctx, c.use, in.dryRun, func(ctx context.Context, use *service.Resources) (*struct{}, error) {
+		return nil, use.DropReport(ctx, c.ActorOf(ctx), id, in.ControllerName)
+	})
 }
 
 // ReportOutput says what became of a report.
@@ -65,7 +68,9 @@ func (c *collection[R, L, S]) Report(ctx context.Context, in *ReportInput) (*Rep
 	if err != nil {
 		return nil, err
 	}
-	result, err := c.use.Report(ctx, c.ActorOf(ctx), id, r)
+	result, err := perform(ctx, c.use, in.dryRun, func(ctx context.Context, use *service.Resources) (v1.ReportResult, error) {
+		return use.Report(ctx, c.ActorOf(ctx), id, r)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ type List struct {
 type Delete struct {
 	Force  bool
 	Reason string
+	DryRun bool
 }
 
 // ParseList reads a raw query. A parameter that is unknown, empty, given twice or not of its form
@@ -64,7 +65,16 @@ func (q *List) setters() setters {
 // ParseDelete reads a raw query, as ParseList does.
 func ParseDelete(raw string) (Delete, []v1.FieldError) {
 	var q Delete
-	return q, parseQuery(raw, setters{"force": flag(&q.Force), "reason": reason(&q.Reason)})
+	return q, parseQuery(raw, setters{"force": flag(&q.Force), "reason": reason(&q.Reason), "dry_run": flag(&q.DryRun)})
+}
+
+// ParseMutation reads the raw query of a call that changes something, as ParseList does.
+func ParseMutation(raw string) (dryRun bool, faults []v1.FieldError) {
+	if raw == "" {
+		return false, nil
+	}
+	faults = parseQuery(raw, setters{"dry_run": flag(&dryRun)})
+	return dryRun, faults
 }
 
 // ParseNoQuery reads the query of a call that has no parameters.
