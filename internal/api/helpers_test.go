@@ -219,6 +219,14 @@ func (c collection) body(text string) string {
 	return `{"cluster_id":"` + c.home + `"` + separator + rest
 }
 
+// ids returns the ids by which answers name a resource: its cluster, and the node pool if it is one.
+func (c collection) ids(id string) (cluster, pool string) {
+	if c.kind == models.KindCluster {
+		return id, ""
+	}
+	return c.home, id
+}
+
 // resource is a cluster or a node pool.
 type resource struct {
 	v1.Cluster
