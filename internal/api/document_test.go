@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/api"
 	"github.com/cls-backend/cls-backend/internal/models"
 )
@@ -248,9 +249,9 @@ func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, func(o *api.Options) { o.MaxBodyBytes = 8192 })
 	c := newContract(t, b)
-	probes := append(serviceProbes(), probesWithin(b.of(models.KindNodePool, bob))...)
+	probes := append(serviceProbes(), probesWithin(b.collection(models.KindNodePool, bob))...)
 	for _, kind := range models.Kinds() {
-		of := b.of(kind, ada)
+		of := b.collection(kind, ada)
 		probes = append(append(probes, probesOfOne(of)...), probesOfStatus(of)...)
 	}
 	seen := map[string]bool{}
@@ -296,6 +297,9 @@ func (c *contract) probe(t *testing.T, b *backend, p probe) {
 		}
 	}
 	if p.status >= 400 {
+		if _, said := c.Paths[p.path][method].Responses[code].Content["application/json"].Examples[string(into[v1.ErrorBody](r).Code)]; !said {
+			t.Errorf("%s %s %s does not name the code of %.300s", method, p.path, code, r.body)
+		}
 		p.call.header = maps.Clone(p.call.header)
 		if p.call.header == nil {
 			p.call.header = http.Header{}
@@ -332,8 +336,8 @@ func probesWithin(of collection) []probe {
 
 // What is refused before, or whatever, a resource is.
 var (
-	staleTag = http.Header{"If-Match": {`"99"`}}           //nolint:gochecknoglobals // a constant
-	textBody = http.Header{"Content-Type": {"text/plain"}} //nolint:gochecknoglobals // a constant
+	staleTag = http.Header{"If-Match": {`"99"`}}
+	textBody = http.Header{"Content-Type": {"text/plain"}}
 )
 
 // probesOfOne are those of a list and of its members.

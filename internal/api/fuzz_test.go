@@ -146,7 +146,7 @@ func fuzzEachKind(f *testing.F, prepare func(collection) string, check func(of c
 	}
 	var targets []target
 	for _, kind := range models.Kinds() {
-		of := newBackend(f).of(kind, ada)
+		of := newBackend(f).collection(kind, ada)
 		targets = append(targets, target{of, prepare(of)})
 	}
 	f.Fuzz(func(t *testing.T, input string) {

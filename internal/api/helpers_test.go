@@ -180,18 +180,18 @@ type collection struct {
 
 // eachKind runs a test on the resources of each kind, on a backend of its own. Node pools are
 // in a cluster of ada's.
-func eachKind(t *testing.T, test func(*testing.T, collection), change ...func(*api.Options)) {
+func eachKind(t *testing.T, test func(of collection)) {
 	t.Helper()
 	for _, kind := range models.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			test(t, newBackend(t, change...).of(kind, ada))
+			test(newBackend(t).collection(kind, ada))
 		})
 	}
 }
 
-// of returns the resources of a kind; node pools are in a new cluster of the owner's.
-func (b *backend) of(kind models.Kind, owner string) collection {
+// collection returns the resources of a kind; node pools are in a new cluster of the owner's.
+func (b *backend) collection(kind models.Kind, owner string) collection {
 	b.t.Helper()
 	if kind == models.KindCluster {
 		return collection{backend: b, kind: kind, path: clusters, nameExists: v1.CodeClusterNameExists}
@@ -202,6 +202,7 @@ func (b *backend) of(kind models.Kind, owner string) collection {
 
 // with is the same collection in the hands of another test.
 func (c collection) with(t testing.TB) collection {
+	t.Helper()
 	c.backend = c.backend.with(t)
 	return c
 }
@@ -264,10 +265,10 @@ func (c collection) list(as, query string) page {
 	return into[page](c.get(as, c.path+"?"+query).is(http.StatusOK))
 }
 
-// status returns the status of a resource; that of a cluster has no node pool.
-func (c collection) status(as, id string) v1.NodePoolStatus {
+// status returns the status of a resource of ada's; that of a cluster has no node pool.
+func (c collection) status(id string) v1.NodePoolStatus {
 	c.t.Helper()
-	return into[v1.NodePoolStatus](c.get(as, c.path+"/"+id+"/status").is(http.StatusOK))
+	return into[v1.NodePoolStatus](c.get(ada, c.path+"/"+id+"/status").is(http.StatusOK))
 }
 
 // report sends what a controller says of a resource, and must be taken.
@@ -359,6 +360,7 @@ func (b *backend) state() string {
 
 // with is the same server in the hands of another test.
 func (b *backend) with(t testing.TB) *backend {
+	t.Helper()
 	mine := *b
 	mine.t = t
 	return &mine

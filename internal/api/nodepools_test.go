@@ -17,7 +17,7 @@ import (
 // in lower case.
 func TestNodePools_TheirClusterMayBeInUpperCase(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	upper := strings.ToUpper(of.home)
 	r := of.do(call{method: "POST", path: nodepools, as: ada, body: `{"name":"one","cluster_id":"` + upper + `"}`}).is(201)
 	pool := into[resource](r)
@@ -44,7 +44,7 @@ func TestNodePools_TheirClusterMayBeInUpperCase(t *testing.T) {
 // A name is taken within a cluster, and in no other, whoever asks.
 func TestNodePools_NamesAreThoseOfTheirCluster(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	of.declare(ada, `{"name":"workers"}`)
 	for _, as := range []string{ada, admin} {
 		of.do(call{method: "POST", path: nodepools, as: as, body: of.body(`{"name":"workers"}`)}).failsAt(v1.CodeNodePoolNameExists, "name")
@@ -59,7 +59,7 @@ func TestNodePools_NamesAreThoseOfTheirCluster(t *testing.T) {
 
 func TestNodePools_ANewOneNeedsALivingCluster(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	for _, as := range []string{ada, admin} {
 		of.do(call{method: "POST", path: nodepools, as: as, body: `{"name":"x","cluster_id":"` + unknown + `"}`}).fails(v1.CodeNotFound)
 	}
@@ -77,7 +77,7 @@ func TestNodePools_ANewOneNeedsALivingCluster(t *testing.T) {
 // release is not followed.
 func TestNodePools_TheReleaseIsInheritedOnce(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	cluster := clusters + "/" + of.home
 	of.do(call{method: "PUT", path: cluster, as: ada, body: `{"spec":{"release":{"version":"4.19.2","channelGroup":"fast"}}}`}).is(200)
 	shows := func(why string, got resource, spec string) {
@@ -115,7 +115,7 @@ func TestNodePools_TheReleaseIsInheritedOnce(t *testing.T) {
 // A cluster without a release hands none down.
 func TestNodePools_NothingToInherit(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	for name, release := range map[string]string{"none": `{}`, "a-number": `{"release":{"version":4}}`, "a-list": `{"release":["4.19.2"]}`} {
 		in := of
 		in.home = of.create(ada, `{"name":"`+name+`","spec":`+release+`}`).ID
@@ -128,7 +128,7 @@ func TestNodePools_NothingToInherit(t *testing.T) {
 // A change of a node pool is none of its cluster, and the other way round.
 func TestNodePools_AndTheirClusterChangeApart(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	pool := of.declare(ada, `{"name":"workers"}`)
 	cluster, path := clusters+"/"+of.home, nodepools+"/"+pool.ID
 	read := func(path string) any { return decoded(t, of.get(ada, path).is(200).body) }
@@ -145,4 +145,15 @@ func TestNodePools_AndTheirClusterChangeApart(t *testing.T) {
 	}
 	of.do(call{method: "DELETE", path: path, as: ada}).is(202)
 	of.get(ada, cluster).is(200)
+}
+
+// The protection of a node pool is from its own DELETE: whoever may delete the cluster means all of it.
+func TestNodePools_ProtectionIsFromTheirOwnDeletion(t *testing.T) {
+	t.Parallel()
+	of := newBackend(t).collection(models.KindNodePool, ada)
+	path := nodepools + "/" + of.declare(ada, `{"name":"workers","deletion_protection":true}`).ID
+	of.do(call{method: "DELETE", path: path, as: ada}).failsAt(v1.CodeDeletionProtected, "deletion_protection")
+	of.get(ada, path).is(200)
+	of.do(call{method: "DELETE", path: clusters + "/" + of.home, as: ada}).is(202)
+	of.get(ada, path).fails(v1.CodeNotFound)
 }

@@ -54,7 +54,7 @@ const (
 // What a controller reads before it works: the node pool of the event, and the status of its cluster.
 func TestPeer_ReadsThePoolAndItsClustersStatus(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	id := of.declare(ada, `{"name":"workers","labels":{"tier":"general"},"spec":{"platform":{"type":"gcp"},"replicas":2}}`).ID
 	read := of.get(controller, nodepools+"/"+id).is(200)
 	hasFields(t, "a node pool", read.body, "id", "cluster_id", "name", "description", "paused", "deletion_protection", "created_by", "generation",
@@ -76,7 +76,7 @@ func TestPeer_ReadsThePoolAndItsClustersStatus(t *testing.T) {
 
 func TestPeer_ReportsWithANullForNoError(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	id := of.declare(ada, `{"name":"workers"}`).ID
 	path := nodepools + "/" + id + "/status"
 	r := of.do(call{method: "PUT", path: path, as: controller, body: peerReport(id, peerReady)}).is(200)
@@ -107,14 +107,14 @@ func TestPeer_ReportsWithANullForNoError(t *testing.T) {
 // generation that is.
 func TestPeer_ReportsAnErrorAtGenerationZero(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	id := of.declare(ada, `{"name":"workers"}`).ID
 	of.report(id, peerReport(id, peerReady))
 	of.do(call{method: "PUT", path: nodepools + "/" + id, as: ada, body: `{"spec":{"replicas":9}}`}).is(200)
 	if got := of.report(id, peerReport(id, peerFailed)); !got.Applied || got.ObservedGeneration != 2 || got.NodePoolID != id {
 		t.Errorf("answered %+v", got)
 	}
-	s := of.status(ada, id)
+	s := of.status(id)
 	if s.Status.Phase != v1.PhaseProgressing || s.Status.Reason != "ControllersWithErrors" || len(s.ControllerStatus) != 1 {
 		t.Fatalf("status %+v", s)
 	}
@@ -126,7 +126,7 @@ func TestPeer_ReportsAnErrorAtGenerationZero(t *testing.T) {
 		t.Errorf("details: -sent +stored:\n%s", diff)
 	}
 	of.report(id, peerReport(id, strings.Replace(peerReady, `"observed_generation":1`, `"observed_generation":2`, 1)))
-	if s := of.status(ada, id); s.Status.Phase != v1.PhaseReady || s.ControllerStatus[0].LastError != nil {
+	if s := of.status(id); s.Status.Phase != v1.PhaseReady || s.ControllerStatus[0].LastError != nil {
 		t.Errorf("the error went away: %+v", s)
 	}
 }
@@ -139,7 +139,7 @@ func TestPeer_ReportsAfterTheDeletion(t *testing.T) {
 		"of the node pool": func(_, pool string) string { return nodepools + "/" + pool },
 		"of its cluster":   func(cluster, _ string) string { return clusters + "/" + cluster },
 	} {
-		of := newBackend(t).of(models.KindNodePool, ada)
+		of := newBackend(t).collection(models.KindNodePool, ada)
 		id := of.declare(ada, `{"name":"workers"}`).ID
 		of.report(id, peerReport(id, peerReady))
 		of.do(call{method: "DELETE", path: path(of.home, id), as: ada}).is(202)

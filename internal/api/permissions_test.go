@@ -16,7 +16,8 @@ const reportBody = `{"controller_name":"dns","conditions":[{"type":"Available","
 // Who may do what to whose cluster or node pool: the whole table, each cell on one of its own.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		const own, others = true, false
 		type caller struct {
 			who string
@@ -63,9 +64,10 @@ func TestPermissions(t *testing.T) {
 
 func TestPermissions_ListsShowTheOwn(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		of.declare(ada, `{"name":"one"}`)
-		bobs := of.backend.of(of.kind, bob)
+		bobs := of.collection(of.kind, bob)
 		bobs.declare(bob, `{"name":"one"}`)
 		bobs.declare(bob, `{"name":"two"}`)
 		for _, test := range []struct {
@@ -97,7 +99,7 @@ func TestPermissions_ListsShowTheOwn(t *testing.T) {
 // whether the body is right.
 func TestPermissions_ComeBeforeEverythingElse(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(_ *testing.T, of collection) {
+	eachKind(t, func(of collection) {
 		for _, id := range []string{of.declare(ada, `{"name":"orders"}`).ID, unknown, "not-an-id"} {
 			one := of.path + "/" + id
 			for _, body := range []string{reportBody, `{`, `[]`, "", strings.Repeat("x", 2<<20)} {
@@ -134,7 +136,8 @@ func TestIdentity_IsNeededExceptWhereItIsNot(t *testing.T) {
 // What is redacted comes back to controllers and to nobody else, on every way out.
 func TestRedaction_OnEveryWayOut(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		const key, token = "-----BEGIN PRIVATE KEY", "hunter2"
 		spec := `{"platform":{"type":"gcp"},"serviceAccountSigningKey":"` + key + `","credentials":{"token":"` + token + `","user":"u"}}`
 		created := of.do(call{method: "POST", path: of.path, as: ada, body: of.body(`{"name":"orders","spec":` + spec + `}`)}).is(http.StatusCreated)

@@ -13,7 +13,8 @@ import (
 
 func TestResources_LiveAndDie(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		created := of.do(call{method: "POST", path: of.path, as: ada, body: of.body(`{"name":"orders","labels":{"env":"prod"},"spec":{"platform":{"type":"GCP"},"n":1.50}}`)}).is(http.StatusCreated)
 		c := into[resource](created)
 		path := of.path + "/" + c.ID
@@ -60,7 +61,8 @@ func TestResources_LiveAndDie(t *testing.T) {
 
 func TestResources_OutputOnlyFieldsAreIgnored(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		c := of.declare(ada, `{"id":"x","created_by":"eve@example.com","generation":9,"resource_version":"9","status":{"phase":"Ready"},
 			"created_at":"x","updated_at":1,"deletion_timestamp":null,"name":"orders","spec":null,"labels":null,"paused":null}`)
 		if c.CreatedBy != ada || c.Generation != 1 || c.Status.Phase != v1.PhasePending || c.ID == "x" {
@@ -75,7 +77,8 @@ func TestResources_OutputOnlyFieldsAreIgnored(t *testing.T) {
 
 func TestResources_FiltersAndPages(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		of.declare(ada, `{"name":"a","labels":{"env":"prod","tier":"1"},"spec":{"platform":{"type":"gcp"}}}`)
 		of.declare(ada, `{"name":"b","labels":{"env":"test"},"spec":{"platform":{"type":"AWS"}}}`)
 		of.declare(ada, `{"name":"c","labels":{"env":"prod"}}`)
@@ -116,10 +119,11 @@ func TestResources_FiltersAndPages(t *testing.T) {
 
 func TestResources_AReportIsSeenInTheStatus(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		id := of.declare(ada, `{"name":"orders"}`).ID
 		cluster, pool := of.ids(id)
-		none := of.status(ada, id)
+		none := of.status(id)
 		if none.ControllerStatus == nil || len(none.ControllerStatus) != 0 || none.ClusterID != cluster || none.NodePoolID != pool {
 			t.Errorf("without reports: %#v", none)
 		}
@@ -127,7 +131,7 @@ func TestResources_AReportIsSeenInTheStatus(t *testing.T) {
 		if !r.Applied || r.ControllerName != "dns" || r.ObservedGeneration != 1 || r.ClusterID != cluster || r.NodePoolID != pool {
 			t.Errorf("report: %+v", r)
 		}
-		got := of.status(ada, id)
+		got := of.status(id)
 		if got.Status.Phase != v1.PhaseReady || len(got.ControllerStatus) != 1 {
 			t.Fatalf("status: %+v", got)
 		}

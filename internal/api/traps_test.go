@@ -19,7 +19,8 @@ import (
 // What controllers really send is taken: each refusal would be redelivered for ever.
 func TestTrap16_WhatControllersReallySendIsTaken(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		id := of.declare(ada, `{"name":"orders"}`).ID
 		for _, test := range []struct{ why, body string }{
 			{"generation 0 with an error", `{"controller_name":"dns","observed_generation":0,"last_error":{"error_type":"Transient","message":"m"}}`},
@@ -40,7 +41,7 @@ func TestTrap16_WhatControllersReallySendIsTaken(t *testing.T) {
 			if r := of.report(id, test.body); !r.Applied {
 				t.Errorf("%s: %+v", test.why, r)
 			}
-			if got := of.status(ada, id); len(got.ControllerStatus) != 1 {
+			if got := of.status(id); len(got.ControllerStatus) != 1 {
 				t.Errorf("%s: %d reports", test.why, len(got.ControllerStatus))
 			}
 		}
@@ -50,7 +51,8 @@ func TestTrap16_WhatControllersReallySendIsTaken(t *testing.T) {
 // A name is free again after a deletion, at once and as often as one likes.
 func TestTrap24_NamesAreFreeAgain(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		seen := map[string]bool{}
 		for range 3 {
 			id := of.declare(ada, `{"name":"orders"}`).ID
@@ -72,9 +74,9 @@ func TestTrap24_NamesAreFreeAgain(t *testing.T) {
 // and nobody is woken for one again.
 func TestTrap24_ThePoolsOfADeletedClusterAreGone(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	pools := []resource{of.declare(ada, `{"name":"one"}`), of.declare(ada, `{"name":"two"}`)}
-	elsewhere := of.backend.of(models.KindNodePool, bob).declare(bob, `{"name":"one"}`)
+	elsewhere := of.collection(models.KindNodePool, bob).declare(bob, `{"name":"one"}`)
 	of.do(call{method: "DELETE", path: clusters + "/" + of.home, as: ada}).is(http.StatusAccepted)
 	for _, as := range []string{ada, controller, admin} {
 		for _, pool := range pools {
@@ -102,7 +104,8 @@ func TestTrap24_ThePoolsOfADeletedClusterAreGone(t *testing.T) {
 // One shape of error, with a sentence in both places, and no null where a list belongs.
 func TestTrap25_OneShapeOfErrorAndNoNulls(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		path := of.path + "/" + of.declare(ada, `{"name":"orders","deletion_protection":true}`).ID
 		for code, call := range map[v1.Code]call{
 			v1.CodeNotFound:         {method: "GET", path: "/nope", as: ada},
@@ -138,9 +141,10 @@ func TestTrap25_OneShapeOfErrorAndNoNulls(t *testing.T) {
 // Each documented filter filters, and a limit that is out of bounds is no other limit.
 func TestTrap26_FiltersFilterAndLimitsAreNotBent(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		of.declare(ada, `{"name":"one","labels":{"a":"1"},"spec":{"platform":{"type":"gcp"}}}`)
-		bobs := of.backend.of(of.kind, bob)
+		bobs := of.collection(of.kind, bob)
 		ready := bobs.declare(bob, `{"name":"two","labels":{"a":"2"},"spec":{"platform":{"type":"aws"}}}`)
 		of.report(ready.ID, reportBody)
 		queries := []string{"status=Ready", "platform=aws", "name=two", "label_selector=a%3D2", "created_by=" + bob}
@@ -162,7 +166,8 @@ func TestTrap26_FiltersFilterAndLimitsAreNotBent(t *testing.T) {
 // as a creation is.
 func TestTrap27_SpecsKeepWhatNobodyKnowsAndUpdatesAreJudged(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		const spec = `{"platform":{"type":"GCP","new":{"deep":[1,null,{"x":"\u00e9 <&>"}]}},"n":12345678901234567890,"f":1.25,"empty":{},"list":[]}`
 		c := of.declare(ada, `{"name":"orders","spec":`+spec+`}`)
 		path := of.path + "/" + c.ID
@@ -183,7 +188,7 @@ func TestTrap27_SpecsKeepWhatNobodyKnowsAndUpdatesAreJudged(t *testing.T) {
 	})
 }
 
-func decoded(t *testing.T, text string) any {
+func decoded(t testing.TB, text string) any {
 	t.Helper()
 	return into[any](reply{t: t, body: text})
 }
@@ -192,7 +197,8 @@ func decoded(t *testing.T, text string) any {
 // cannot be committed is never answered 201.
 func TestTrap28_LargeBodiesAndFailedCommits(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		endless := &counting{}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, of.path, endless)
 		r.ContentLength = -1
@@ -229,7 +235,8 @@ func (c *counting) Read(p []byte) (int, error) {
 // Nobody is a controller by saying so, and no second header slips past the first.
 func TestTrap29_IdentityIsNotTakenFromAnybody(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		b := of.backend
 		path := of.path + "/" + of.declare(ada, `{"name":"orders"}`).ID + "/status"
 		forged := call{method: "PUT", path: path, as: controller, body: reportBody}
@@ -261,7 +268,8 @@ func TestTrap29_IdentityIsNotTakenFromAnybody(t *testing.T) {
 // looked up, and no other call takes a status.
 func TestTrap30_OwnersForgeNoStatus(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		id := of.declare(ada, `{"name":"orders"}`).ID
 		for _, as := range []string{ada, bob, admin} {
 			for _, id := range []string{id, unknown, "no-id"} {
@@ -272,7 +280,7 @@ func TestTrap30_OwnersForgeNoStatus(t *testing.T) {
 		of.do(call{method: "PUT", path: of.path + "/" + id, as: ada, body: `{"spec":{},` + forged}).is(200)
 		of.do(call{method: "PATCH", path: of.path + "/" + id, as: ada, body: `{` + forged}).is(200)
 		for _, id := range []string{id, of.declare(ada, `{"name":"forged",`+forged).ID} {
-			if got := of.status(ada, id); got.Status.Phase != v1.PhasePending || len(got.ControllerStatus) != 0 {
+			if got := of.status(id); got.Status.Phase != v1.PhasePending || len(got.ControllerStatus) != 0 {
 				t.Errorf("an owner forged %+v", got)
 			}
 		}
@@ -282,7 +290,8 @@ func TestTrap30_OwnersForgeNoStatus(t *testing.T) {
 // Nobody's search leaves their own clusters and node pools, and nobody counts another's.
 func TestTrap30_SearchesStayAtHome(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		of.declare(ada, `{"name":"orders","labels":{"a":"b"}}`)
 		queries := []string{
 			"", "name=orders", "status=Pending", "label_selector=a%3Db", "label_selector=a+notin+(c)", "label_selector=!x", "total=exact", "created_by=" + bob,
@@ -302,7 +311,7 @@ func TestTrap30_SearchesStayAtHome(t *testing.T) {
 // it, and a node pool is the cluster's owner's, whoever has made it.
 func TestTrap30_PoolsAreTheClusterOwners(t *testing.T) {
 	t.Parallel()
-	of := newBackend(t).of(models.KindNodePool, ada)
+	of := newBackend(t).collection(models.KindNodePool, ada)
 	of.declare(ada, `{"name":"one"}`)
 	within := clusters + "/" + of.home + "/nodepools"
 	of.get(bob, within).fails(v1.CodeNotFound)
@@ -327,7 +336,8 @@ func TestTrap30_PoolsAreTheClusterOwners(t *testing.T) {
 // Secrets stay in, and a filter is a value and never a part of a statement.
 func TestTrap31_SecretsStayInAndFiltersAreValues(t *testing.T) {
 	t.Parallel()
-	eachKind(t, func(t *testing.T, of collection) {
+	eachKind(t, func(of collection) {
+		t := of.t
 		path := of.path + "/" + of.declare(ada, `{"name":"orders","spec":{"serviceAccountSigningKey":"hunter2"}}`).ID
 		for _, path := range []string{of.path, path, path + "/status"} {
 			if r := of.get(ada, path).is(200); strings.Contains(r.body, "hunter2") {
