@@ -3,7 +3,6 @@ package api_test
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -15,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/api"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 var update = flag.Bool("update", false, "write openapi.yaml anew")
@@ -235,123 +236,28 @@ func TestDocument_YAMLIsTheJSON(t *testing.T) {
 	}
 }
 
+// probe is a call, the path of its operation, and the status that it brings about.
+type probe struct {
+	path   string
+	call   call
+	status int
+}
+
 // Every operation, answered by the server itself in every way that the document names
 // and a caller can bring about, answers as it says.
 func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, func(o *api.Options) { o.MaxBodyBytes = 8192 })
 	c := newContract(t, b)
-	var ids []string
-	for i := range 4 {
-		ids = append(ids, b.create(ada, fmt.Sprintf(`{"name":"c%d","spec":{"platform":{"type":"gcp"}}}`, i)).ID)
+	probes := append(serviceProbes(), probesWithin(b.collection(models.KindNodePool, bob))...)
+	for _, kind := range models.Kinds() {
+		of := b.collection(kind, ada)
+		probes = append(append(probes, probesOfOne(of)...), probesOfStatus(of)...)
 	}
-	b.do(call{method: "PUT", path: clusters + "/" + ids[0] + "/status", as: controller, body: reportWithError}).is(http.StatusOK)
-	protected := b.create(ada, `{"name":"protected","deletion_protection":true}`).ID
-	const drop = clusters + "/{id}/status/{controller_name}"
-	const list, one, status, wake = clusters, clusters + "/{id}", clusters + "/{id}/status", clusters + "/{id}/reconcile"
-	at := func(path, id string) string { return strings.Replace(path, "{id}", id, 1) }
-	stale := http.Header{"If-Match": {`"99"`}}
-	form := http.Header{"Content-Type": {"text/plain"}}
-	big := sized(8193)
-	nowhere := "00000000-0000-7000-8000-000000000000"
 	seen := map[string]bool{}
-	for _, probe := range []struct {
-		path   string
-		call   call
-		status int
-	}{
-		{list, call{method: "GET", path: list, as: ada}, 200},
-		{list, call{method: "GET", path: list + "?limit=0", as: ada}, 400},
-		{list, call{method: "GET", path: list}, 401},
-		{list, call{method: "GET", path: list + "?created_by=" + bob, as: ada}, 403},
-		{list, call{method: "POST", path: list, as: ada, body: `{"name":"new"}`}, 201},
-		{list, call{method: "POST", path: list, as: ada, body: `{"name":"NO"}`}, 400},
-		{list, call{method: "POST", path: list, body: `{"name":"x"}`}, 401},
-		{list, call{method: "POST", path: list, as: controller, body: `{"name":"x"}`}, 403},
-		{list, call{method: "POST", path: list, as: ada, body: `{"name":"c0"}`}, 409},
-		{list, call{method: "POST", path: list, as: ada, body: big}, 413},
-		{list, call{method: "POST", path: list, as: ada, body: `{}`, header: form}, 415},
-		{one, call{method: "GET", path: at(one, ids[0]), as: ada}, 200},
-		{one, call{method: "GET", path: at(one, "x"), as: ada}, 400},
-		{one, call{method: "GET", path: at(one, ids[0])}, 401},
-		{one, call{method: "GET", path: at(one, ids[0]), as: bob}, 404},
-		{one, call{method: "PUT", path: at(one, ids[1]), as: ada, body: `{"spec":{"a":1}}`}, 200},
-		{one, call{method: "PUT", path: at(one, ids[1]), as: ada, body: `{}`}, 400},
-		{one, call{method: "PUT", path: at(one, ids[1]), body: `{"spec":{}}`}, 401},
-		{one, call{method: "PUT", path: at(one, ids[1]), as: controller, body: `{"spec":{}}`}, 403},
-		{one, call{method: "PUT", path: at(one, nowhere), as: ada, body: `{"spec":{}}`}, 404},
-		{one, call{method: "PUT", path: at(one, ids[1]), as: ada, body: `{"spec":{},"generation":1}`}, 409},
-		{one, call{method: "PUT", path: at(one, ids[1]), as: ada, body: `{"spec":{}}`, header: stale}, 412},
-		{one, call{method: "PUT", path: at(one, ids[1]), as: ada, body: big}, 413},
-		{one, call{method: "PUT", path: at(one, ids[1]), as: ada, body: `{}`, header: form}, 415},
-		{one, call{method: "PATCH", path: at(one, ids[1]), as: ada, body: `{"spec":{"b":null},"labels":null,"description":"d"}`}, 200},
-		{one, call{method: "PATCH", path: at(one, ids[1]), as: ada, body: `{"spec":null}`}, 400},
-		{one, call{method: "PATCH", path: at(one, ids[1]), body: `{}`}, 401},
-		{one, call{method: "PATCH", path: at(one, ids[1]), as: controller, body: `{}`}, 403},
-		{one, call{method: "PATCH", path: at(one, nowhere), as: ada, body: `{}`}, 404},
-		{one, call{method: "PATCH", path: at(one, ids[1]), as: ada, body: `{"generation":1}`}, 409},
-		{one, call{method: "PATCH", path: at(one, ids[1]), as: ada, body: `{}`, header: stale}, 412},
-		{one, call{method: "PATCH", path: at(one, ids[1]), as: ada, body: big}, 413},
-		{one, call{method: "PATCH", path: at(one, ids[1]), as: ada, body: `{}`, header: form}, 415},
-		{one, call{method: "DELETE", path: at(one, ids[2]), as: ada}, 202},
-		{one, call{method: "DELETE", path: at(one, "x"), as: ada}, 400},
-		{one, call{method: "DELETE", path: at(one, ids[3])}, 401},
-		{one, call{method: "DELETE", path: at(one, ids[3]), as: controller}, 403},
-		{one, call{method: "DELETE", path: at(one, ids[3]), as: bob}, 404},
-		{one, call{method: "DELETE", path: at(one, protected), as: ada}, 409},
-		{one, call{method: "DELETE", path: at(one, ids[3]), as: ada, header: stale}, 412},
-		{status, call{method: "GET", path: at(status, ids[0]), as: ada}, 200},
-		{status, call{method: "GET", path: at(status, "x"), as: ada}, 400},
-		{status, call{method: "GET", path: at(status, ids[0])}, 401},
-		{status, call{method: "GET", path: at(status, ids[0]), as: bob}, 404},
-		{status, call{method: "PUT", path: at(status, ids[0]), as: controller, body: reportBody}, 200},
-		{status, call{method: "PUT", path: at(status, ids[0]), as: controller, body: `{}`}, 400},
-		{status, call{method: "PUT", path: at(status, ids[0]), body: reportBody}, 401},
-		{status, call{method: "PUT", path: at(status, ids[0]), as: ada, body: reportBody}, 403},
-		{status, call{method: "PUT", path: at(status, nowhere), as: controller, body: reportBody}, 404},
-		{status, call{method: "PUT", path: at(status, ids[0]), as: controller, body: big}, 413},
-		{status, call{method: "PUT", path: at(status, ids[0]), as: controller, body: `{}`, header: form}, 415},
-		{drop, call{method: "DELETE", path: at(status, ids[0]) + "/dns", as: admin}, 204},
-		{drop, call{method: "DELETE", path: at(status, "x") + "/dns", as: admin}, 400},
-		{drop, call{method: "DELETE", path: at(status, ids[0]) + "/dns"}, 401},
-		{drop, call{method: "DELETE", path: at(status, ids[0]) + "/dns", as: ada}, 403},
-		{drop, call{method: "DELETE", path: at(status, ids[0]) + "/dns", as: admin}, 404},
-		{wake, call{method: "POST", path: at(wake, ids[0]), as: ada}, 202},
-		{wake, call{method: "POST", path: at(wake, "x"), as: ada}, 400},
-		{wake, call{method: "POST", path: at(wake, ids[0])}, 401},
-		{wake, call{method: "POST", path: at(wake, ids[0]), as: bob}, 404},
-		{"/api/v1/info", call{method: "GET", path: "/api/v1/info"}, 200},
-		{"/api/v1/info", call{method: "GET", path: "/api/v1/info?a=b"}, 400},
-		{"/health", call{method: "GET", path: "/health"}, 200},
-		{"/livez", call{method: "GET", path: "/livez"}, 200},
-		{"/readyz", call{method: "GET", path: "/readyz"}, 200},
-	} {
-		code, method := strconv.Itoa(probe.status), strings.ToLower(probe.call.method)
-		r := b.do(probe.call).is(probe.status)
-		if probe.status == http.StatusNoContent {
-			if said := c.Paths[probe.path][method].Responses[code].Content; r.body != "" || said != nil {
-				t.Errorf("%s %s: 204 with %q, said to be %v", method, probe.path, r.body, said)
-			}
-		} else {
-			c.check(t, probe.path, method, code, "application/json", r.body)
-		}
-		if probe.status < 300 && probe.call.body != "" {
-			c.check(t, probe.path, method, "", "application/json", probe.call.body)
-		}
-		for name := range c.Paths[probe.path][method].Responses[code].Headers {
-			if r.header.Get(name) == "" {
-				t.Errorf("%s %s %s has no %s", method, probe.path, code, name)
-			}
-		}
-		if probe.status >= 400 {
-			probe.call.header = maps.Clone(probe.call.header)
-			if probe.call.header == nil {
-				probe.call.header = http.Header{}
-			}
-			probe.call.header.Set("Accept", "application/problem+json")
-			c.check(t, probe.path, method, code, "application/problem+json", b.do(probe.call).is(probe.status).body)
-		}
-		seen[method+" "+probe.path+" "+code] = true
+	for _, p := range probes {
+		c.probe(t, b, p)
+		seen[strings.ToLower(p.call.method)+" "+p.path+" "+strconv.Itoa(p.status)] = true
 	}
 	// A failure of ours is no caller's to bring about; other tests do.
 	for path, item := range c.Paths {
@@ -362,6 +268,164 @@ func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// probe makes a call, and judges the answer, the body that was taken and the problem that a
+// failure is for whom asks for one.
+func (c *contract) probe(t *testing.T, b *backend, p probe) {
+	t.Helper()
+	code, method := strconv.Itoa(p.status), strings.ToLower(p.call.method)
+	r := b.do(p.call)
+	if r.status != p.status {
+		t.Errorf("%s %s as %q: status %d, want %d: %.400s", method, p.call.path, p.call.as, r.status, p.status, r.body)
+		return
+	}
+	if p.status == http.StatusNoContent {
+		if said := c.Paths[p.path][method].Responses[code].Content; r.body != "" || said != nil {
+			t.Errorf("%s %s: 204 with %q, said to be %v", method, p.path, r.body, said)
+		}
+	} else {
+		c.check(t, p.path, method, code, "application/json", r.body)
+	}
+	if p.status < 300 && p.call.body != "" {
+		c.check(t, p.path, method, "", "application/json", p.call.body)
+	}
+	for name := range c.Paths[p.path][method].Responses[code].Headers {
+		if r.header.Get(name) == "" {
+			t.Errorf("%s %s %s has no %s", method, p.path, code, name)
+		}
+	}
+	if p.status >= 400 {
+		if _, said := c.Paths[p.path][method].Responses[code].Content["application/json"].Examples[string(into[v1.ErrorBody](r).Code)]; !said {
+			t.Errorf("%s %s %s does not name the code of %.300s", method, p.path, code, r.body)
+		}
+		p.call.header = maps.Clone(p.call.header)
+		if p.call.header == nil {
+			p.call.header = http.Header{}
+		}
+		p.call.header.Set("Accept", "application/problem+json")
+		c.check(t, p.path, method, code, "application/problem+json", b.do(p.call).is(p.status).body)
+	}
+}
+
+func serviceProbes() []probe {
+	const info = "/api/v1/info"
+	return []probe{
+		{info, call{method: "GET", path: info}, 200},
+		{info, call{method: "GET", path: info + "?a=b"}, 400},
+		{"/health", call{method: "GET", path: "/health"}, 200},
+		{"/livez", call{method: "GET", path: "/livez"}, 200},
+		{"/readyz", call{method: "GET", path: "/readyz"}, 200},
+	}
+}
+
+// probesWithin are those of the node pools of a cluster of bob's.
+func probesWithin(of collection) []probe {
+	const within = clusters + "/{id}/nodepools"
+	of.declare(bob, `{"name":"workers"}`)
+	path := clusters + "/" + of.home + "/nodepools"
+	return []probe{
+		{within, call{method: "GET", path: path, as: bob}, 200},
+		{within, call{method: "GET", path: path + "?limit=0", as: bob}, 400},
+		{within, call{method: "GET", path: path}, 401},
+		{within, call{method: "GET", path: path + "?created_by=" + ada, as: bob}, 403},
+		{within, call{method: "GET", path: path, as: ada}, 404},
+	}
+}
+
+// What is refused before, or whatever, a resource is.
+var (
+	staleTag = http.Header{"If-Match": {`"99"`}}
+	textBody = http.Header{"Content-Type": {"text/plain"}}
+)
+
+// probesOfOne are those of a list and of its members.
+func probesOfOne(of collection) []probe {
+	list, one := of.path, of.path+"/{id}"
+	at := func(body string) string { return of.path + "/" + of.declare(ada, body).ID }
+	read, changed := at(`{"name":"c0","spec":{"platform":{"type":"gcp"}}}`), at(`{"name":"c1"}`)
+	gone, kept, protected := at(`{"name":"c2"}`), at(`{"name":"c3"}`), at(`{"name":"c4","deletion_protection":true}`)
+	none, big := of.path+"/"+unknown, sized(8193)
+	probes := []probe{
+		{list, call{method: "GET", path: list, as: ada}, 200},
+		{list, call{method: "GET", path: list + "?limit=0", as: ada}, 400},
+		{list, call{method: "GET", path: list}, 401},
+		{list, call{method: "GET", path: list + "?created_by=" + bob, as: ada}, 403},
+		{list, call{method: "POST", path: list, as: ada, body: of.body(`{"name":"new","description":"d","labels":{"a":"b"},"spec":{}}`)}, 201},
+		{list, call{method: "POST", path: list, as: ada, body: of.body(`{"name":"NO"}`)}, 400},
+		{list, call{method: "POST", path: list, body: of.body(`{"name":"x"}`)}, 401},
+		{list, call{method: "POST", path: list, as: controller, body: of.body(`{"name":"x"}`)}, 403},
+		{list, call{method: "POST", path: list, as: ada, body: of.body(`{"name":"c0"}`)}, 409},
+		{list, call{method: "POST", path: list, as: ada, body: of.body(big)}, 413},
+		{list, call{method: "POST", path: list, as: ada, body: of.body(`{}`), header: textBody}, 415},
+		{one, call{method: "GET", path: read, as: ada}, 200},
+		{one, call{method: "GET", path: list + "/x", as: ada}, 400},
+		{one, call{method: "GET", path: read}, 401},
+		{one, call{method: "GET", path: read, as: bob}, 404},
+		{one, call{method: "PUT", path: changed, as: ada, body: `{"spec":{"a":1}}`}, 200},
+		{one, call{method: "PUT", path: changed, as: ada, body: `{}`}, 400},
+		{one, call{method: "PUT", path: changed, body: `{"spec":{}}`}, 401},
+		{one, call{method: "PUT", path: changed, as: controller, body: `{"spec":{}}`}, 403},
+		{one, call{method: "PUT", path: none, as: ada, body: `{"spec":{}}`}, 404},
+		{one, call{method: "PUT", path: changed, as: ada, body: `{"spec":{},"generation":1}`}, 409},
+		{one, call{method: "PUT", path: changed, as: ada, body: `{"spec":{}}`, header: staleTag}, 412},
+		{one, call{method: "PUT", path: changed, as: ada, body: big}, 413},
+		{one, call{method: "PUT", path: changed, as: ada, body: `{}`, header: textBody}, 415},
+		{one, call{method: "PATCH", path: changed, as: ada, body: `{"spec":{"b":null},"labels":null,"description":"d"}`}, 200},
+		{one, call{method: "PATCH", path: changed, as: ada, body: `{"spec":null}`}, 400},
+		{one, call{method: "PATCH", path: changed, body: `{}`}, 401},
+		{one, call{method: "PATCH", path: changed, as: controller, body: `{}`}, 403},
+		{one, call{method: "PATCH", path: none, as: ada, body: `{}`}, 404},
+		{one, call{method: "PATCH", path: changed, as: ada, body: `{"generation":1}`}, 409},
+		{one, call{method: "PATCH", path: changed, as: ada, body: `{}`, header: staleTag}, 412},
+		{one, call{method: "PATCH", path: changed, as: ada, body: big}, 413},
+		{one, call{method: "PATCH", path: changed, as: ada, body: `{}`, header: textBody}, 415},
+		{one, call{method: "DELETE", path: gone, as: ada}, 202},
+		{one, call{method: "DELETE", path: list + "/x", as: ada}, 400},
+		{one, call{method: "DELETE", path: kept}, 401},
+		{one, call{method: "DELETE", path: kept, as: controller}, 403},
+		{one, call{method: "DELETE", path: kept, as: bob}, 404},
+		{one, call{method: "DELETE", path: protected, as: ada}, 409},
+		{one, call{method: "DELETE", path: kept, as: ada, header: staleTag}, 412},
+	}
+	if of.kind == models.KindNodePool {
+		probes = append(
+			probes,
+			probe{list, call{method: "POST", path: list, as: ada, body: `{"name":"x","cluster_id":"` + unknown + `"}`}, 404},
+			probe{list, call{method: "GET", path: list + "?cluster_id=" + of.home, as: ada}, 200},
+		)
+	}
+	return probes
+}
+
+// probesOfStatus are those of a status and of what wakes the controllers.
+func probesOfStatus(of collection) []probe {
+	status, drop, wake := of.path+"/{id}/status", of.path+"/{id}/status/{controller_name}", of.path+"/{id}/reconcile"
+	id := of.declare(ada, `{"name":"reported"}`).ID
+	of.report(id, reportWithError)
+	one, none, bad, big := of.path+"/"+id, of.path+"/"+unknown, of.path+"/x", sized(8193)
+	return []probe{
+		{status, call{method: "GET", path: one + "/status", as: ada}, 200},
+		{status, call{method: "GET", path: bad + "/status", as: ada}, 400},
+		{status, call{method: "GET", path: one + "/status"}, 401},
+		{status, call{method: "GET", path: one + "/status", as: bob}, 404},
+		{status, call{method: "PUT", path: one + "/status", as: controller, body: reportBody}, 200},
+		{status, call{method: "PUT", path: one + "/status", as: controller, body: `{}`}, 400},
+		{status, call{method: "PUT", path: one + "/status", body: reportBody}, 401},
+		{status, call{method: "PUT", path: one + "/status", as: ada, body: reportBody}, 403},
+		{status, call{method: "PUT", path: none + "/status", as: controller, body: reportBody}, 404},
+		{status, call{method: "PUT", path: one + "/status", as: controller, body: big}, 413},
+		{status, call{method: "PUT", path: one + "/status", as: controller, body: `{}`, header: textBody}, 415},
+		{drop, call{method: "DELETE", path: one + "/status/dns", as: admin}, 204},
+		{drop, call{method: "DELETE", path: bad + "/status/dns", as: admin}, 400},
+		{drop, call{method: "DELETE", path: one + "/status/dns"}, 401},
+		{drop, call{method: "DELETE", path: one + "/status/dns", as: ada}, 403},
+		{drop, call{method: "DELETE", path: one + "/status/dns", as: admin}, 404},
+		{wake, call{method: "POST", path: one + "/reconcile", as: ada}, 202},
+		{wake, call{method: "POST", path: bad + "/reconcile", as: ada}, 400},
+		{wake, call{method: "POST", path: one + "/reconcile"}, 401},
+		{wake, call{method: "POST", path: one + "/reconcile", as: bob}, 404},
 	}
 }
 

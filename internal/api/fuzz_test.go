@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // The targets send what the fuzzer makes up through the whole service into PostgreSQL:
@@ -22,20 +23,18 @@ func FuzzCreate(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	b := newBackend(f)
-	f.Fuzz(func(t *testing.T, body string) {
-		b := b.with(t)
-		r := b.do(call{method: http.MethodPost, path: clusters, as: ada, body: body})
+	fuzzEachKind(f, func(collection) string { return "" }, func(of collection, _, body string) {
+		r := of.do(call{method: http.MethodPost, path: of.path, as: ada, body: of.body(body)})
 		if r.status != http.StatusCreated {
 			r.refused()
 			return
 		}
-		c := into[v1.Cluster](r)
-		again := b.get(ada, clusters+"/"+c.ID).is(http.StatusOK)
-		b.get(controller, clusters).is(http.StatusOK)
-		b.do(call{method: http.MethodPut, path: clusters + "/" + c.ID, as: ada, body: again.body}).is(http.StatusOK)
-		b.do(call{method: http.MethodDelete, path: clusters + "/" + c.ID, as: admin, body: ""})
-		b.clear("clusters")
+		path := of.path + "/" + into[resource](r).ID
+		again := of.get(ada, path).is(http.StatusOK)
+		of.list(controller, "")
+		of.do(call{method: http.MethodPut, path: path, as: ada, body: again.body}).is(http.StatusOK)
+		of.do(call{method: http.MethodDelete, path: path, as: admin, body: ""})
+		of.clear(string(of.kind) + "s")
 	})
 }
 
@@ -47,20 +46,17 @@ func FuzzUpdate(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	b := newBackend(f)
-	path := clusters + "/" + b.create(ada, `{"name":"orders","spec":{"credentials":{"token":"t"},"serviceAccountSigningKey":"k"}}`).ID
-	f.Fuzz(func(t *testing.T, body string) {
-		b := b.with(t)
-		r := b.do(call{method: http.MethodPut, path: path, as: ada, body: body})
+	fuzzEachKind(f, withSecrets, func(of collection, path, body string) {
+		r := of.do(call{method: http.MethodPut, path: path, as: ada, body: body})
 		if r.status != http.StatusOK {
 			r.refused()
 			return
 		}
-		c := into[v1.Cluster](r)
-		if got := into[v1.Cluster](b.get(ada, path).is(http.StatusOK)); got.Generation != c.Generation || string(got.Spec) != string(c.Spec) {
-			t.Errorf("answered %s, reads %s", r.body, got.Spec)
+		c := into[resource](r)
+		if got := into[resource](of.get(ada, path).is(http.StatusOK)); got.Generation != c.Generation || string(got.Spec) != string(c.Spec) {
+			of.t.Errorf("answered %s, reads %s", r.body, got.Spec)
 		}
-		b.clear("outbox")
+		of.clear("outbox")
 	})
 }
 
@@ -71,21 +67,18 @@ func FuzzPatch(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	b := newBackend(f)
-	path := clusters + "/" + b.create(ada, `{"name":"orders","spec":{"credentials":{"token":"t"},"serviceAccountSigningKey":"k"}}`).ID
-	f.Fuzz(func(t *testing.T, body string) {
-		b := b.with(t)
-		r := b.do(call{method: http.MethodPatch, path: path, as: ada, body: body})
+	fuzzEachKind(f, withSecrets, func(of collection, path, body string) {
+		r := of.do(call{method: http.MethodPatch, path: path, as: ada, body: body})
 		if r.status != http.StatusOK {
 			r.refused()
 			return
 		}
-		c := into[v1.Cluster](r)
-		again := b.do(call{method: http.MethodPatch, path: path, as: ada, body: body})
-		if again.status == http.StatusOK && into[v1.Cluster](again).Generation != c.Generation {
-			t.Errorf("%s twice: %s, then %s", body, r.body, again.body)
+		c := into[resource](r)
+		again := of.do(call{method: http.MethodPatch, path: path, as: ada, body: body})
+		if again.status == http.StatusOK && into[resource](again).Generation != c.Generation {
+			of.t.Errorf("%s twice: %s, then %s", body, r.body, again.body)
 		}
-		b.clear("outbox")
+		of.clear("outbox")
 	})
 }
 
@@ -97,24 +90,24 @@ func FuzzReport(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	b := newBackend(f)
-	path := clusters + "/" + b.create(ada, `{"name":"orders"}`).ID + "/status"
-	f.Fuzz(func(t *testing.T, body string) {
-		b := b.with(t)
-		r := b.do(call{method: http.MethodPut, path: path, as: controller, body: body})
+	fuzzEachKind(f, plain, func(of collection, path, body string) {
+		r := of.do(call{method: http.MethodPut, path: path + "/status", as: controller, body: body})
 		if r.status != http.StatusOK {
 			code := r.refused()
 			if code != v1.CodeInvalidJSON && code != v1.CodeInvalidField && code != v1.CodeBodyTooLarge {
-				t.Errorf("a report is refused with %s", code)
+				of.t.Errorf("a report is refused with %s", code)
 			}
 			return
 		}
 		into[v1.ReportResult](r)
-		got := into[v1.ClusterStatus](b.get(ada, path).is(http.StatusOK))
+		got := into[v1.NodePoolStatus](of.get(ada, path+"/status").is(http.StatusOK))
 		if len(got.ControllerStatus) != 1 || got.ControllerStatus[0].Conditions == nil {
-			t.Errorf("stored %+v", got.ControllerStatus)
+			of.t.Errorf("stored %+v", got.ControllerStatus)
 		}
-		b.clear("controller_status")
+		if of.kind == models.KindNodePool {
+			of.clear("nodepool_controller_status")
+		}
+		of.clear("controller_status")
 	})
 }
 
@@ -124,30 +117,49 @@ func FuzzSelector(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	b := newBackend(f)
-	b.create(ada, `{"name":"a","labels":{"a":"b"}}`)
-	b.create(ada, `{"name":"b"}`)
-	f.Fuzz(func(t *testing.T, selector string) {
-		b := b.with(t)
-		r := b.get(ada, clusters+"?label_selector="+url.QueryEscape(selector))
+	two := func(of collection) string {
+		of.declare(ada, `{"name":"a","labels":{"a":"b"}}`)
+		of.declare(ada, `{"name":"b"}`)
+		return ""
+	}
+	fuzzEachKind(f, two, func(of collection, _, selector string) {
+		r := of.get(ada, of.path+"?label_selector="+url.QueryEscape(selector))
 		if r.status != http.StatusOK {
 			if code := r.refused(); code != v1.CodeInvalidQuery {
-				t.Errorf("%q is refused with %s", selector, code)
+				of.t.Errorf("%q is refused with %s", selector, code)
 			}
 			return
 		}
-		if list := into[v1.ClusterList](r); int(list.Total) != len(list.Clusters) {
-			t.Errorf("%q: %d of %d", selector, len(list.Clusters), list.Total)
+		if list := into[page](r); int(list.Total) != len(list.all()) {
+			of.t.Errorf("%q: %d of %d", selector, len(list.all()), list.Total)
 		}
 	})
 }
 
-// with is the same server in the hands of another test.
-func (b *backend) with(t *testing.T) *backend {
-	t.Helper()
-	mine := *b
-	mine.t = t
-	return &mine
+// fuzzEachKind gives each input to the resources of both kinds. prepare declares what is needed
+// before, and returns the path that check is told.
+func fuzzEachKind(f *testing.F, prepare func(collection) string, check func(of collection, path, input string)) {
+	f.Helper()
+	type target struct {
+		of   collection
+		path string
+	}
+	var targets []target
+	for _, kind := range models.Kinds() {
+		of := newBackend(f).collection(kind, ada)
+		targets = append(targets, target{of, prepare(of)})
+	}
+	f.Fuzz(func(t *testing.T, input string) {
+		for _, to := range targets {
+			check(to.of.with(t), to.path, input)
+		}
+	})
+}
+
+func plain(of collection) string { return of.path + "/" + of.declare(ada, `{"name":"orders"}`).ID }
+
+func withSecrets(of collection) string {
+	return of.path + "/" + of.declare(ada, `{"name":"orders","spec":{"credentials":{"token":"t"},"serviceAccountSigningKey":"k"}}`).ID
 }
 
 // refused checks that an answer is a refusal, and no failure of ours, and returns its code.

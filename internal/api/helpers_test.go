@@ -38,7 +38,12 @@ const (
 	dnsOnly    = "dns@system.local"
 )
 
-const clusters = "/api/v1/clusters"
+const (
+	clusters  = "/api/v1/clusters"
+	nodepools = "/api/v1/nodepools"
+	// unknown is the id of nothing.
+	unknown = "00000000-0000-7000-8000-000000000000"
+)
 
 // backend is a server over a database of its own.
 type backend struct {
@@ -160,6 +165,118 @@ func (b *backend) create(as, body string) v1.Cluster {
 	return into[v1.Cluster](b.do(call{method: http.MethodPost, path: clusters, as: as, body: body}).is(http.StatusCreated))
 }
 
+// collection is the resources of one kind on a backend. What is asked of one kind is asked of the
+// other, so that most tests run on the collections of both.
+type collection struct {
+	*backend
+
+	kind models.Kind
+	path string
+	// home is the cluster that new node pools are in; "" for clusters.
+	home string
+	// nameExists is the code for a name that stands.
+	nameExists v1.Code
+}
+
+// eachKind runs a test on the resources of each kind, on a backend of its own. Node pools are
+// in a cluster of ada's.
+func eachKind(t *testing.T, test func(of collection)) {
+	t.Helper()
+	for _, kind := range models.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			test(newBackend(t).collection(kind, ada))
+		})
+	}
+}
+
+// collection returns the resources of a kind; node pools are in a new cluster of the owner's.
+func (b *backend) collection(kind models.Kind, owner string) collection {
+	b.t.Helper()
+	if kind == models.KindCluster {
+		return collection{backend: b, kind: kind, path: clusters, nameExists: v1.CodeClusterNameExists}
+	}
+	home := b.create(owner, `{"name":"home"}`).ID
+	return collection{backend: b, kind: kind, path: nodepools, home: home, nameExists: v1.CodeNodePoolNameExists}
+}
+
+// with is the same collection in the hands of another test.
+func (c collection) with(t testing.TB) collection {
+	t.Helper()
+	c.backend = c.backend.with(t)
+	return c
+}
+
+// body returns the body of a POST with the cluster, if one is needed. What is no object stays as it is.
+func (c collection) body(text string) string {
+	rest, isObject := strings.CutPrefix(text, "{")
+	if c.home == "" || !isObject {
+		return text
+	}
+	separator := ","
+	if strings.HasPrefix(rest, "}") {
+		separator = ""
+	}
+	return `{"cluster_id":"` + c.home + `"` + separator + rest
+}
+
+// ids returns the ids by which answers name a resource: its cluster, and the node pool if it is one.
+func (c collection) ids(id string) (cluster, pool string) {
+	if c.kind == models.KindCluster {
+		return id, ""
+	}
+	return c.home, id
+}
+
+// resource is a cluster or a node pool.
+type resource struct {
+	v1.Cluster
+
+	ClusterID string `json:"cluster_id"`
+}
+
+// page is a page of either.
+type page struct {
+	v1.ClusterList
+
+	Clusters  []resource `json:"clusters"`
+	NodePools []resource `json:"nodepools"`
+}
+
+func (p page) all() []resource { return append(p.Clusters, p.NodePools...) }
+
+func (p page) names() string {
+	var names []string
+	for _, r := range p.all() {
+		names = append(names, r.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// declare makes a resource that must be accepted.
+func (c collection) declare(as, body string) resource {
+	c.t.Helper()
+	return into[resource](c.do(call{method: http.MethodPost, path: c.path, as: as, body: c.body(body)}).is(http.StatusCreated))
+}
+
+// list returns a page of the resources that somebody sees.
+func (c collection) list(as, query string) page {
+	c.t.Helper()
+	return into[page](c.get(as, c.path+"?"+query).is(http.StatusOK))
+}
+
+// status returns the status of a resource of ada's; that of a cluster has no node pool.
+func (c collection) status(id string) v1.NodePoolStatus {
+	c.t.Helper()
+	return into[v1.NodePoolStatus](c.get(ada, c.path+"/"+id+"/status").is(http.StatusOK))
+}
+
+// report sends what a controller says of a resource, and must be taken.
+func (c collection) report(id, body string) v1.ReportResult {
+	c.t.Helper()
+	return into[v1.ReportResult](c.do(call{method: http.MethodPut, path: c.path + "/" + id + "/status", as: controller, body: body}).is(http.StatusOK))
+}
+
 // is fails the test when the status is another.
 func (r reply) is(status int) reply {
 	r.t.Helper()
@@ -227,16 +344,26 @@ func (b *backend) count(table string) int {
 // state is a text that differs when anything that users or controllers can change does.
 func (b *backend) state() string {
 	b.t.Helper()
+	const common = "id, name, description, paused, deletion_protection, labels, spec, created_by, generation, resource_version, updated_at, deleted_at"
 	var text string
-	err := b.pool.QueryRow(b.t.Context(), `SELECT
-		coalesce((SELECT string_agg(c::text, E'\n' ORDER BY id) FROM (SELECT id, name, target_project_id, description, paused,
-			deletion_protection, labels, spec, created_by, generation, resource_version, updated_at, deleted_at FROM clusters) c), '') || '#' ||
-		coalesce((SELECT string_agg(s::text, E'\n' ORDER BY cluster_id, controller_name) FROM controller_status s), '') || '#' ||
-		(SELECT count(*) FROM outbox)`).Scan(&text)
+	err := b.pool.QueryRow(b.t.Context(), `SELECT concat_ws('#',
+		(SELECT string_agg(c::text, E'\n' ORDER BY id) FROM (SELECT `+common+`, target_project_id FROM clusters) c),
+		(SELECT string_agg(n::text, E'\n' ORDER BY id) FROM (SELECT `+common+`, cluster_id FROM nodepools) n),
+		(SELECT string_agg(s::text, E'\n' ORDER BY cluster_id, controller_name) FROM controller_status s),
+		(SELECT string_agg(s::text, E'\n' ORDER BY nodepool_id, controller_name) FROM nodepool_controller_status s),
+		(SELECT count(*) FROM outbox))`).Scan(&text)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return text
+}
+
+// with is the same server in the hands of another test.
+func (b *backend) with(t testing.TB) *backend {
+	t.Helper()
+	mine := *b
+	mine.t = t
+	return &mine
 }
 
 // lockedBuffer is a log that may be written and read at once.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cls-backend/cls-backend/internal/api/handlers"
+	"github.com/cls-backend/cls-backend/internal/models"
 	"github.com/cls-backend/cls-backend/internal/telemetry"
 )
 
@@ -62,6 +63,30 @@ func TestRoutes_AreTheDocument(t *testing.T) {
 	slices.Sort(said)
 	if diff := cmp.Diff(said, routes); diff != "" {
 		t.Errorf("-document +router:\n%s", diff)
+	}
+}
+
+// What can be asked of one kind can be asked of the other, by the same methods; beside that, a
+// cluster lists its node pools.
+func TestRoutes_OfTheKindsAreTheSame(t *testing.T) {
+	t.Parallel()
+	of := map[models.Kind][]string{}
+	for path, item := range documentOf(t, newServer(t)).Paths {
+		for _, kind := range models.Kinds() {
+			rest, mine := strings.CutPrefix(path, "/api/v1/"+string(kind)+"s")
+			if !mine || rest == "/{id}/nodepools" {
+				continue
+			}
+			for method := range item {
+				of[kind] = append(of[kind], method+" "+rest)
+			}
+		}
+	}
+	for _, kind := range models.Kinds() {
+		slices.Sort(of[kind])
+		if diff := cmp.Diff(of[models.KindCluster], of[kind]); diff != "" || len(of[kind]) < 10 {
+			t.Errorf("%d calls, -cluster +%s:\n%s", len(of[kind]), kind, diff)
+		}
 	}
 }
 

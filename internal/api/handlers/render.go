@@ -18,10 +18,11 @@ import (
 func appendResource(b []byte, c *models.Resource) []byte {
 	b = slices.Grow(b, 1024+len(c.Spec)+len(c.Status))
 	b = appendText(append(b, `{"id":`...), c.ID)
-	b = appendText(append(b, `,"name":`...), c.Name)
 	if c.Kind == models.KindNodePool {
 		b = appendText(append(b, `,"cluster_id":`...), c.ClusterID)
-	} else {
+	}
+	b = appendText(append(b, `,"name":`...), c.Name)
+	if c.Kind == models.KindCluster {
 		b = appendText(append(b, `,"target_project_id":`...), c.TargetProjectID)
 	}
 	b = appendText(append(b, `,"description":`...), c.Description)
@@ -74,10 +75,11 @@ func appendStatus(c *models.Resource, reports []v1.ControllerStatus) ([]byte, er
 		return nil, fmt.Errorf("encode the reports on %s: %w", c.ID, err)
 	}
 	b := make([]byte, 0, 256+len(c.Status)+len(list))
-	b = appendText(append(b, `{"cluster_id":`...), c.Ref().ClusterID)
+	b = append(b, '{')
 	if c.Kind == models.KindNodePool {
-		b = appendText(append(b, `,"nodepool_id":`...), c.ID)
+		b = append(appendText(append(b, `"nodepool_id":`...), c.ID), ',')
 	}
+	b = appendText(append(b, `"cluster_id":`...), c.Ref().ClusterID)
 	b = strconv.AppendInt(append(b, `,"generation":`...), c.Generation, 10)
 	b = append(append(b, `,"status":`...), c.Status...)
 	b = append(append(b, `,"controller_status":`...), list...)

@@ -20,12 +20,11 @@ import (
 // The text that is put together by hand must be the one that the wire type encodes to:
 // the same values in the same order, and the same spelling of times and numbers. White
 // space and escapes may differ.
-func TestAppendCluster_IsTheWireType(t *testing.T) {
+func TestAppendResource_IsTheWireType(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		c := anyCluster(t)
-		want := encoded(t, wire(t, c))
-		if diff := cmp.Diff(want, tokens(t, appendResource(nil, c))); diff != "" {
+		r := anyResource(anyKind(t)).Draw(t, "resource")
+		if diff := cmp.Diff(encoded(t, wire(t, r)), tokens(t, appendResource(nil, r))); diff != "" {
 			t.Fatalf("-json.Marshal +appendResource:\n%s", diff)
 		}
 	})
@@ -34,18 +33,13 @@ func TestAppendCluster_IsTheWireType(t *testing.T) {
 func TestAppendPage_IsTheWireType(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
+		kind := anyKind(t)
 		page := &models.Page{
-			Resources: rapid.SliceOfN(rapid.Custom(anyCluster), 0, 3).Draw(t, "clusters"),
+			Resources: rapid.SliceOfN(anyResource(kind), 0, 3).Draw(t, "resources"),
 			Total:     rapid.Int64Range(0, 1<<40).Draw(t, "total"), TotalIsLowerBound: rapid.Bool().Draw(t, "more"),
 		}
 		q := models.ListQuery{Limit: rapid.IntRange(1, 100).Draw(t, "limit"), Offset: rapid.IntRange(0, 1<<30).Draw(t, "offset")}
-		list := v1.ClusterList{
-			Clusters: []v1.Cluster{}, Total: page.Total, TotalIsLowerBound: page.TotalIsLowerBound, Limit: q.Limit, Offset: q.Offset,
-		}
-		for _, c := range page.Resources {
-			list.Clusters = append(list.Clusters, wire(t, c))
-		}
-		if diff := cmp.Diff(encoded(t, list), tokens(t, appendPage(models.KindCluster, page, q))); diff != "" {
+		if diff := cmp.Diff(encoded(t, wirePage(t, kind, page, q)), tokens(t, appendPage(kind, page, q))); diff != "" {
 			t.Fatalf("-json.Marshal +appendPage:\n%s", diff)
 		}
 	})
@@ -54,15 +48,13 @@ func TestAppendPage_IsTheWireType(t *testing.T) {
 func TestAppendStatus_IsTheWireType(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		c := anyCluster(t)
+		r := anyResource(anyKind(t)).Draw(t, "resource")
 		reports := exampleStatus().ControllerStatus[:rapid.IntRange(0, 1).Draw(t, "reports")]
-		got, err := appendStatus(c, reports)
+		got, err := appendStatus(r, reports)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := wire(t, c)
-		want := encoded(t, v1.ClusterStatus{ClusterID: w.ID, Generation: w.Generation, Status: w.Status, ControllerStatus: reports})
-		if diff := cmp.Diff(want, tokens(t, got)); diff != "" {
+		if diff := cmp.Diff(encoded(t, wireStatus(t, r, reports)), tokens(t, got)); diff != "" {
 			t.Fatalf("-json.Marshal +appendStatus:\n%s", diff)
 		}
 	})
@@ -79,11 +71,27 @@ func TestAppendStatus_NoReportIsAnEmptyList(t *testing.T) {
 	}
 }
 
-func anyCluster(t *rapid.T) *models.Resource {
+func anyKind(t *rapid.T) models.Kind { return rapid.SampledFrom(models.Kinds()).Draw(t, "kind") }
+
+// anyResource is a resource of a kind as it is stored: each field that the kind has, and no other.
+func anyResource(kind models.Kind) *rapid.Generator[*models.Resource] {
+	return rapid.Custom(func(t *rapid.T) *models.Resource {
+		r := drawResource(t)
+		r.Kind = kind
+		if kind == models.KindNodePool {
+			r.ClusterID = rapid.StringMatching(`[0-9a-f-]{36}`).Draw(t, "cluster")
+		} else {
+			r.TargetProjectID = rapid.String().Draw(t, "project")
+		}
+		return r
+	})
+}
+
+func drawResource(t *rapid.T) *models.Resource {
 	c := &models.Resource{
 		ID: rapid.StringMatching(`[0-9a-f-]{36}`).Draw(t, "id"), Name: rapid.String().Draw(t, "name"),
-		TargetProjectID: rapid.String().Draw(t, "project"), Description: anyText().Draw(t, "description"),
-		Paused: rapid.Bool().Draw(t, "paused"), DeletionProtection: rapid.Bool().Draw(t, "protected"),
+		Description: anyText().Draw(t, "description"),
+		Paused:      rapid.Bool().Draw(t, "paused"), DeletionProtection: rapid.Bool().Draw(t, "protected"),
 		CreatedBy: rapid.String().Draw(t, "by"), Generation: rapid.Int64().Draw(t, "generation"),
 		ResourceVersion: rapid.Int64().Draw(t, "version"),
 		Labels:          rapid.MapOfN(anyText(), anyText(), 0, 4).Draw(t, "labels"),
@@ -117,18 +125,66 @@ func anyTime() *rapid.Generator[time.Time] {
 	})
 }
 
-// wire is the wire type of a stored cluster, field by field.
-func wire(t *rapid.T, c *models.Resource) v1.Cluster {
-	w := v1.Cluster{
+// wire is the wire type of a stored resource, field by field.
+func wire(t *rapid.T, r *models.Resource) any {
+	if r.Kind == models.KindNodePool {
+		return wirePool(t, r)
+	}
+	return wireCluster(t, r)
+}
+
+func wireCluster(t *rapid.T, c *models.Resource) v1.Cluster {
+	return v1.Cluster{
 		ID: c.ID, Name: c.Name, TargetProjectID: c.TargetProjectID, Description: c.Description, Paused: c.Paused,
 		DeletionProtection: c.DeletionProtection, CreatedBy: c.CreatedBy, Generation: c.Generation,
-		ResourceVersion: strconv.FormatInt(c.ResourceVersion, 10), Labels: c.Labels, Spec: c.Spec,
+		ResourceVersion: strconv.FormatInt(c.ResourceVersion, 10), Labels: c.Labels, Spec: c.Spec, Status: status(t, c),
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, DeletionTimestamp: c.DeletionTimestamp,
 	}
-	if err := json.Unmarshal(c.Status, &w.Status); err != nil {
+}
+
+func wirePool(t *rapid.T, p *models.Resource) v1.NodePool {
+	return v1.NodePool{
+		ID: p.ID, ClusterID: p.ClusterID, Name: p.Name, Description: p.Description, Paused: p.Paused,
+		DeletionProtection: p.DeletionProtection, CreatedBy: p.CreatedBy, Generation: p.Generation,
+		ResourceVersion: strconv.FormatInt(p.ResourceVersion, 10), Labels: p.Labels, Spec: p.Spec, Status: status(t, p),
+		CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, DeletionTimestamp: p.DeletionTimestamp,
+	}
+}
+
+func wirePage(t *rapid.T, kind models.Kind, page *models.Page, q models.ListQuery) any {
+	if kind == models.KindNodePool {
+		list := v1.NodePoolList{
+			NodePools: []v1.NodePool{}, Total: page.Total, TotalIsLowerBound: page.TotalIsLowerBound, Limit: q.Limit, Offset: q.Offset,
+		}
+		for _, p := range page.Resources {
+			list.NodePools = append(list.NodePools, wirePool(t, p))
+		}
+		return list
+	}
+	list := v1.ClusterList{
+		Clusters: []v1.Cluster{}, Total: page.Total, TotalIsLowerBound: page.TotalIsLowerBound, Limit: q.Limit, Offset: q.Offset,
+	}
+	for _, c := range page.Resources {
+		list.Clusters = append(list.Clusters, wireCluster(t, c))
+	}
+	return list
+}
+
+func wireStatus(t *rapid.T, r *models.Resource, reports []v1.ControllerStatus) any {
+	if r.Kind == models.KindNodePool {
+		return v1.NodePoolStatus{
+			NodePoolID: r.ID, ClusterID: r.ClusterID, Generation: r.Generation, Status: status(t, r), ControllerStatus: reports,
+		}
+	}
+	return v1.ClusterStatus{ClusterID: r.ID, Generation: r.Generation, Status: status(t, r), ControllerStatus: reports}
+}
+
+func status(t *rapid.T, r *models.Resource) v1.Status {
+	var s v1.Status
+	if err := json.Unmarshal(r.Status, &s); err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return s
 }
 
 func encoded(t *rapid.T, v any) []json.Token {

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/models"
@@ -35,8 +36,8 @@ func ParseList(kind models.Kind, raw string) (List, []v1.FieldError) {
 	var q List
 	known := q.setters()
 	if kind == models.KindNodePool {
-		known["cluster_id"] = either(&q.ClusterID)
-		known["clusterId"] = either(&q.ClusterID)
+		known["cluster_id"] = cluster(&q.ClusterID)
+		known["clusterId"] = cluster(&q.ClusterID)
 	}
 	faults := parseQuery(raw, known)
 	return q, faults
@@ -136,13 +137,18 @@ func text(to *string) func(string) string {
 	}
 }
 
-// either is a parameter of two names, which may be given under one of them.
-func either(to *string) func(string) string {
+// cluster is an id in its canonical form. The parameter has two names, and may be given under
+// one of them; a fault names the one that was used.
+func cluster(to *string) func(string) string {
 	return func(value string) string {
-		if *to != "" {
+		id := strings.ToLower(value)
+		switch {
+		case *to != "":
 			return "is given under its other name too"
+		case !models.IsID(id):
+			return "must be a UUID"
 		}
-		*to = value
+		*to = id
 		return ""
 	}
 }
