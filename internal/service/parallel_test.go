@@ -48,39 +48,40 @@ const writers = 100
 // blind write gave 30 parallel PUTs only 5 generations.
 func TestTrap17_ParallelPutsEachGetAGeneration(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.create(t, "busy")
-	answers := make([]*models.Resource, writers)
-	for _, err := range together(writers, func(i int) (err error) {
-		answers[i], err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(i + 1)}, "")
-		return err
-	}) {
-		must(t, err)
-	}
-	generations, versions := map[int64]string{}, map[string]bool{}
-	for i, a := range answers {
-		if other, taken := generations[a.Generation]; taken {
-			t.Errorf("generation %d names two specs: %s and %s", a.Generation, other, a.Spec)
+	eachKind(t, func(t *testing.T, w world) {
+		c := w.create(t, "busy")
+		answers := make([]*models.Resource, writers)
+		for _, err := range together(writers, func(i int) (err error) {
+			answers[i], err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(i + 1)}, "")
+			return err
+		}) {
+			must(t, err)
 		}
-		if want := fmt.Sprintf(`{"n": %d}`, i+1); a.Spec.String() != want {
-			t.Errorf("PUT of %s answered %s", want, a.Spec)
+		generations, versions := map[int64]string{}, map[string]bool{}
+		for i, a := range answers {
+			if other, taken := generations[a.Generation]; taken {
+				t.Errorf("generation %d names two specs: %s and %s", a.Generation, other, a.Spec)
+			}
+			if want := fmt.Sprintf(`{"n": %d}`, i+1); a.Spec.String() != want {
+				t.Errorf("PUT of %s answered %s", want, a.Spec)
+			}
+			generations[a.Generation], versions[a.ETag()] = a.Spec.String(), true
 		}
-		generations[a.Generation], versions[a.ETag()] = a.Spec.String(), true
-	}
-	if len(generations) != writers || len(versions) != writers {
-		t.Errorf("%d generations and %d ETags of %d PUTs", len(generations), len(versions), writers)
-	}
-	last, _ := w.get(t, c.ID)
-	if last.Generation != 1+writers || generations[last.Generation] != last.Spec.String() {
-		t.Errorf("ends at generation %d with %s", last.Generation, last.Spec)
-	}
-	w.wantEventsInOrder(t, c.ID, 1+writers)
+		if len(generations) != writers || len(versions) != writers {
+			t.Errorf("%d generations and %d ETags of %d PUTs", len(generations), len(versions), writers)
+		}
+		last, _ := w.get(t, c.ID)
+		if last.Generation != 1+writers || generations[last.Generation] != last.Spec.String() {
+			t.Errorf("ends at generation %d with %s", last.Generation, last.Spec)
+		}
+		w.wantEventsInOrder(t, c.ID, 1+writers)
+	})
 }
 
 // wantEventsInOrder expects one change event for each generation 1..n, with numbers in the same order.
 func (w world) wantEventsInOrder(t *testing.T, id string, n int) {
 	t.Helper()
-	events := values[int64](t, w, `SELECT generation FROM outbox WHERE cluster_id = $1 AND NOT wake ORDER BY seq`, id)
+	events := values[int64](t, w, `SELECT generation FROM outbox WHERE resource_id = $1 AND NOT wake ORDER BY seq`, id)
 	if len(events) != n {
 		t.Fatalf("%d events, want %d", len(events), n)
 	}
@@ -97,23 +98,24 @@ func (w world) wantEventsInOrder(t *testing.T, id string, n int) {
 // TestParallelPatchesAddUp: patches of different fields need no precondition; none is lost.
 func TestParallelPatchesAddUp(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.create(t, "busy")
-	for _, err := range together(writers, func(i int) error {
-		_, err := w.Patch(t.Context(), alice, c.ID, models.Patch{Spec: v1.Object(fmt.Sprintf(`{"field%d":%d}`, i, i))}, "")
-		return err
-	}) {
-		must(t, err)
-	}
-	last, _ := w.get(t, c.ID)
-	var fields map[string]int
-	must(t, json.Unmarshal(last.Spec, &fields))
-	for i := range writers {
-		if fields[fmt.Sprintf("field%d", i)] != i {
-			t.Errorf("field%d is lost: %s", i, last.Spec)
+	eachKind(t, func(t *testing.T, w world) {
+		c := w.create(t, "busy")
+		for _, err := range together(writers, func(i int) error {
+			_, err := w.Patch(t.Context(), alice, c.ID, models.Patch{Spec: v1.Object(fmt.Sprintf(`{"field%d":%d}`, i, i))}, "")
+			return err
+		}) {
+			must(t, err)
 		}
-	}
-	w.wantEventsInOrder(t, c.ID, 1+writers)
+		last, _ := w.get(t, c.ID)
+		var fields map[string]int
+		must(t, json.Unmarshal(last.Spec, &fields))
+		for i := range writers {
+			if fields[fmt.Sprintf("field%d", i)] != i {
+				t.Errorf("field%d is lost: %s", i, last.Spec)
+			}
+		}
+		w.wantEventsInOrder(t, c.ID, 1+writers)
+	})
 }
 
 // TestPreconditionsLetOneThrough: of many changes made for one version, or for one
@@ -134,21 +136,22 @@ func TestPreconditionsLetOneThrough(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			c := w.create(t, "busy")
-			codes := countCodes(together(writers, func(i int) error {
-				var err error
-				if row.patch {
-					_, err = w.Patch(t.Context(), alice, c.ID, models.Patch{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
-				} else {
-					_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+			eachKind(t, func(t *testing.T, w world) {
+				c := w.create(t, "busy")
+				codes := countCodes(together(writers, func(i int) error {
+					var err error
+					if row.patch {
+						_, err = w.Patch(t.Context(), alice, c.ID, models.Patch{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+					} else {
+						_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+					}
+					return err
+				}))
+				if codes[""] != 1 || codes[row.refusal] != writers-1 {
+					t.Errorf("outcomes %v, want one success and %d of %s", codes, writers-1, row.refusal)
 				}
-				return err
-			}))
-			if codes[""] != 1 || codes[row.refusal] != writers-1 {
-				t.Errorf("outcomes %v, want one success and %d of %s", codes, writers-1, row.refusal)
-			}
-			w.wantEventsInOrder(t, c.ID, 2)
+				w.wantEventsInOrder(t, c.ID, 2)
+			})
 		})
 	}
 }
@@ -156,31 +159,33 @@ func TestPreconditionsLetOneThrough(t *testing.T) {
 // TestReportsDoNotDisturbTheGeneration: a report breaks If-Match, and not the generation.
 func TestReportsDoNotDisturbTheGeneration(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.create(t, "one")
-	w.report(t, c.ID, available("dns", v1.ConditionTrue))
-	_, err := w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1)}, c.ETag())
-	wantCode(t, err, v1.CodePreconditionFailed)
-	_, err = w.Delete(t.Context(), alice, c.ID, c.ETag())
-	wantCode(t, err, v1.CodePreconditionFailed)
-	_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1), Generation: &c.Generation}, "")
-	must(t, err)
+	eachKind(t, func(t *testing.T, w world) {
+		c := w.create(t, "one")
+		w.report(t, c.ID, available("dns", v1.ConditionTrue))
+		_, err := w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1)}, c.ETag())
+		wantCode(t, err, v1.CodePreconditionFailed)
+		_, err = w.Delete(t.Context(), alice, c.ID, c.ETag())
+		wantCode(t, err, v1.CodePreconditionFailed)
+		_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1), Generation: &c.Generation}, "")
+		must(t, err)
+	})
 }
 
 // TestParallelCreatesOfOneName: a name is taken once, and 99 are told so.
 func TestParallelCreatesOfOneName(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	codes := countCodes(together(writers, func(int) error {
-		_, err := w.Create(t.Context(), alice, models.Draft{Name: "same"})
-		return err
-	}))
-	if codes[""] != 1 || codes[v1.CodeClusterNameExists] != writers-1 {
-		t.Errorf("outcomes %v", codes)
-	}
-	if n := value[int](t, w, `SELECT count(*) FROM outbox`); n != 1 {
-		t.Errorf("%d events of one cluster", n)
-	}
+	eachKind(t, func(t *testing.T, w world) {
+		codes := countCodes(together(writers, func(int) error {
+			_, err := w.Create(t.Context(), alice, models.Draft{Name: "same"})
+			return err
+		}))
+		if codes[""] != 1 || codes[w.nameExists()] != writers-1 {
+			t.Errorf("outcomes %v", codes)
+		}
+		if n := value[int](t, w, `SELECT count(*) FROM outbox`); n != 1 {
+			t.Errorf("%d events of one cluster", n)
+		}
+	})
 }
 
 // TestNothingDeadlocks lets all that locks more than one row meet: changes, reports,
