@@ -125,10 +125,33 @@ const deleteResource = `
 // lockWithin locks in the order of the ids, as everything does that locks several.
 const lockWithin = `SELECT id FROM nodepools WHERE cluster_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE`
 
-// LockWithin holds the living node pools of a cluster, which the transaction has locked, and returns their ids.
+const unscheduleWithin = `
+	WITH pools AS (
+		UPDATE nodepool_schedule SET enabled = false, updated_at = now() WHERE nodepool_id = ANY ($2::uuid[])
+	)
+	UPDATE reconciliation_schedule SET enabled = false, updated_at = now() WHERE cluster_id = $1`
+
+// lockWakes locks in the order in which relays lock what they have published: Delete, which takes
+// them back one resource at a time, would meet a relay half-way.
+const lockWakes = `
+	SELECT FROM outbox
+	WHERE resource_id = ANY ($1::uuid || $2::uuid[]) AND wake AND published_at IS NULL AND set_aside_at IS NULL
+	ORDER BY resource_id FOR UPDATE`
+
+// LockWithin holds the living node pools of a cluster, which the transaction has locked, and
+// returns their ids. All of them, the cluster too, are off the schedule from here on, and
+// their waiting wake-ups are held.
 func (tx *Tx) LockWithin(ctx context.Context, cluster string) ([]string, error) {
 	ids, err := collect(ctx, tx.q, pgx.RowTo[string], lockWithin, cluster)
-	return ids, translate("lock node pools", err)
+	if err != nil || len(ids) == 0 {
+		return ids, translate("lock node pools", err)
+	}
+	for _, sql := range []string{unscheduleWithin, lockWakes} {
+		if _, err := tx.q.Exec(ctx, sql, cluster, ids); err != nil {
+			return nil, translate("lock node pools", err)
+		}
+	}
+	return ids, nil
 }
 
 const unschedule = `UPDATE reconciliation_schedule SET enabled = false, updated_at = now() WHERE cluster_id = $1`

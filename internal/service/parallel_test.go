@@ -1,11 +1,15 @@
 package service_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -188,49 +192,29 @@ func TestParallelCreatesOfOneName(t *testing.T) {
 	})
 }
 
-// TestNothingDeadlocks lets all that locks more than one row meet: changes, reports,
-// refreshes, passes, wakes and a relay. A deadlock costs a second and a 503.
+// TestNothingDeadlocks lets all that locks more than one row meet, of clusters and of their node
+// pools: changes, reports, refreshes, passes, wakes, a relay, and deletions of clusters whose node
+// pools are being made. A deadlock costs a second and a 503.
 func TestNothingDeadlocks(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	const n = 40
-	ids := make([]string, n)
-	for i := range ids {
-		ids[i] = w.create(t, fmt.Sprintf("c%d", i)).ID
+	clusters := newWorld(t)
+	pools := clusters.of(t, models.KindNodePool)
+	const n = 20
+	doomed := &doomedCluster{world: clusters, pools: pools}
+	must(t, doomed.replace(t.Context(), 0))
+	work := []func(ctx context.Context, i int) error{doomed.replace, doomed.fill, doomed.fill, doomed.wake, relay(clusters, 2*n), relay(clusters, 2)}
+	for _, w := range []world{clusters, pools} {
+		ids := make([]string, n)
+		for i := range ids {
+			ids[i] = w.create(t, fmt.Sprintf("c%d", i)).ID
+		}
+		work = append(work, busy(w, ids)...)
 	}
-	w.publish(t)
-	ctx := t.Context()
-	work := []func(i int) error{
-		func(i int) error {
-			_, err := w.Update(ctx, alice, ids[i%n], models.Edit{Spec: spec(i)}, "")
-			return err
-		},
-		func(i int) error {
-			_, err := w.Report(ctx, robot, ids[i%n], condition("dns", v1.ConditionTrue, strconv.Itoa(i), "", ""))
-			return err
-		},
-		func(i int) error {
-			if err := w.DropReport(ctx, robot, ids[i%n], "dns"); models.CodeOf(err) != v1.CodeNotFound {
-				return err
-			}
-			return nil
-		},
-		func(int) error { _, err := w.Refresh(ctx, n); return err },
-		func(i int) error { _, err := w.WakeDue(ctx, ahead(i), n); return err },
-		func(i int) error { _, err := w.WakeDue(ctx, ahead(i), n); return err },
-		func(i int) error { _, err := w.Reconcile(ctx, alice, ids[i%n]); return err },
-		func(int) error {
-			events, err := w.db.ClaimEvents(ctx, uuid.NewString(), 0, n)
-			if err != nil {
-				return err
-			}
-			return w.db.MarkPublished(ctx, events)
-		},
-	}
+	clusters.publish(t)
 	for _, err := range together(len(work), func(worker int) error {
-		for i := range 400 {
-			if err := work[worker](i); err != nil {
-				return err
+		for i := range 200 {
+			if err := work[worker](t.Context(), i); err != nil {
+				return fmt.Errorf("worker %d: %w", worker, err)
 			}
 		}
 		return nil
@@ -239,7 +223,117 @@ func TestNothingDeadlocks(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if deadlocks := value[int](t, w, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`); deadlocks > 0 {
+	if deadlocks := value[int](t, clusters, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`); deadlocks > 0 {
 		t.Errorf("%d deadlocks", deadlocks)
 	}
+}
+
+// busy is what happens to resources that live on.
+func busy(w world, ids []string) []func(ctx context.Context, i int) error {
+	n := len(ids)
+	pass := func(ctx context.Context, i int) error { _, err := w.WakeDue(ctx, ahead(i), n); return err }
+	return []func(ctx context.Context, i int) error{
+		func(ctx context.Context, i int) error {
+			_, err := w.Update(ctx, alice, ids[i%n], models.Edit{Spec: spec(i)}, "")
+			return err
+		},
+		func(ctx context.Context, i int) error {
+			_, err := w.Report(ctx, robot, ids[i%n], condition("dns", v1.ConditionTrue, strconv.Itoa(i), "", ""))
+			return err
+		},
+		func(ctx context.Context, i int) error {
+			return unless(w.DropReport(ctx, robot, ids[i%n], "dns"), v1.CodeNotFound)
+		},
+		func(ctx context.Context, _ int) error { _, err := w.Refresh(ctx, n); return err },
+		pass, pass,
+		func(ctx context.Context, i int) error { _, err := w.Reconcile(ctx, alice, ids[i%n]); return err },
+	}
+}
+
+// relay is the work of a relay in batches of a size, of which one in three is given back.
+func relay(w world, size int) func(ctx context.Context, i int) error {
+	return func(ctx context.Context, i int) error {
+		claim := uuid.NewString()
+		events, err := w.db.ClaimEvents(ctx, claim, 10*time.Second, size)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		if i%3 > 0 {
+			return w.db.MarkPublished(ctx, events)
+		}
+		failures := make([]models.FailedEvent, len(events))
+		for i, e := range events {
+			failures[i] = models.FailedEvent{Seq: e.Seq, Error: "not now"}
+		}
+		_, err = w.db.ReleaseEvents(ctx, claim, failures)
+		return err
+	}
+}
+
+// unless returns an error but those of some codes, which a race may end in.
+func unless(err error, codes ...v1.Code) error {
+	if slices.Contains(codes, models.CodeOf(err)) {
+		return nil
+	}
+	return err
+}
+
+// doomedCluster is a cluster that is deleted at any moment, and another one takes its place.
+type doomedCluster struct {
+	world
+	pools world
+
+	mu sync.Mutex
+	id string
+	in []string // its node pools
+}
+
+func (d *doomedCluster) now() (id string, pools []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.id, slices.Clone(d.in)
+}
+
+// replace deletes the cluster and makes another one with a few node pools.
+func (d *doomedCluster) replace(ctx context.Context, i int) error {
+	if id, _ := d.now(); id != "" {
+		if _, err := d.Delete(ctx, alice, id, ""); err != nil {
+			return err
+		}
+	}
+	c, err := d.Create(ctx, alice, models.Draft{Name: fmt.Sprintf("doomed-%d", i)})
+	if err != nil {
+		return err
+	}
+	var in []string
+	for range 3 {
+		pool, err := d.pools.Create(ctx, alice, models.Draft{Name: "p" + uuid.NewString()[:8], ClusterID: c.ID})
+		if err != nil {
+			return err
+		}
+		in = append(in, pool.ID)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.id, d.in = c.ID, in
+	return nil
+}
+
+// fill makes a node pool in the cluster.
+func (d *doomedCluster) fill(ctx context.Context, _ int) error {
+	id, _ := d.now()
+	_, err := d.pools.Create(ctx, alice, models.Draft{Name: "q" + uuid.NewString()[:8], ClusterID: id})
+	return unless(err, v1.CodeNotFound, v1.CodeClusterDeleting)
+}
+
+// wake leaves wake-ups of the cluster and of its node pools for a deletion to take back.
+func (d *doomedCluster) wake(ctx context.Context, _ int) error {
+	id, in := d.now()
+	_, err := d.Reconcile(ctx, robot, id)
+	errs := []error{unless(err, v1.CodeNotFound)}
+	for _, pool := range in {
+		_, err := d.pools.Reconcile(ctx, robot, pool)
+		errs = append(errs, unless(err, v1.CodeNotFound))
+	}
+	return errors.Join(errs...)
 }

@@ -180,20 +180,23 @@ func TestRestlessMetadata(t *testing.T) {
 		return condition("dns", v1.ConditionTrue, "R", "", fmt.Sprintf(`{"n":%d}`, n))
 	}
 	for name, row := range map[string]struct {
+		kind       models.Kind
 		stable     bool
 		lane       time.Duration
 		most, wait int // reactive wake-ups, and until when in seconds
+		seconds    int
 	}{
-		"attention": {false, 30 * time.Second, 5, 100},
-		"stable":    {true, 5 * time.Minute, 8, 1200},
+		"attention":              {models.KindCluster, false, 30 * time.Second, 5, 100, 1800},
+		"attention, a node pool": {models.KindNodePool, false, 30 * time.Second, 5, 100, 900},
+		"stable":                 {models.KindCluster, true, 5 * time.Minute, 8, 1200, 3600},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSimulation(t, newWorld(t))
+			s := newSimulation(t, newWorld(t).of(t, row.kind))
 			if row.stable {
 				s.settleDown(t, restless(0))
 			}
-			for s.second < 3600 {
+			for s.second < row.seconds {
 				s.report(t, s.id, restless(s.second+1))
 				s.tick(t)
 			}
