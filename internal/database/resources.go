@@ -122,8 +122,13 @@ const deleteResource = `
 	), event AS (` + insertEvent + `)
 	SELECT ` + resourceColumns + ` FROM changed c`
 
-// lockWithin locks in the order of the ids, as everything does that locks several.
-const lockWithin = `SELECT id FROM nodepools WHERE cluster_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE`
+// lockWithin locks in the order of the ids, as everything does that locks several. It asks for the
+// living ones last: a plan made while there were few would walk an index of all that live.
+const lockWithin = `
+	WITH held AS MATERIALIZED (
+		SELECT id, deleted_at FROM nodepools WHERE cluster_id = $1 ORDER BY id FOR NO KEY UPDATE
+	)
+	SELECT id FROM held WHERE deleted_at IS NULL ORDER BY id`
 
 const unscheduleWithin = `
 	WITH pools AS (
