@@ -13,18 +13,16 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// newDue returns a database with 100 clusters that are due, the last of the table being the
+// addDue stores 100 resources that are due, the last of the table being the
 // most overdue: its place is 100 seconds late, the first one's one second.
-func newDue(t *testing.T) fixture {
+func (f fixture) addDue(t *testing.T) {
 	t.Helper()
-	f := newFixture(t)
 	f.exec(t, `
 		INSERT INTO clusters (name, created_by, spec)
 		SELECT 'c' || i, 'alice@example.com', '{}' FROM generate_series(1, 100) i`)
 	f.exec(t, `
 		UPDATE reconciliation_schedule s SET next_reconcile_at = now() - make_interval(secs => c.i)
 		FROM (SELECT id, substr(name, 2)::int AS i FROM clusters) c WHERE c.id = s.cluster_id`)
-	return f
 }
 
 // claimBeside claims up to 100 places while another transaction holds ten, as a replica
@@ -51,25 +49,31 @@ func claimBeside(t *testing.T, f fixture, without string) (held, got []models.Du
 
 func TestAStalledReplicaHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	held, got, err := claimBeside(t, newDue(t), "")
-	if err != nil || len(held) != 10 || len(got) != 90 {
-		t.Fatalf("beside %d held places %d were claimed, %v; want 90 beside 10", len(held), len(got), err)
-	}
-	for _, d := range got {
-		if slices.ContainsFunc(held, func(h models.Due) bool { return h.ID == d.ID }) {
-			t.Errorf("cluster %s was claimed twice", d.ID)
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.addDue(t)
+		held, got, err := claimBeside(t, f, "")
+		if err != nil || len(held) != 10 || len(got) != 90 {
+			t.Fatalf("beside %d held places %d were claimed, %v; want 90 beside 10", len(held), len(got), err)
 		}
-	}
+		for _, d := range got {
+			if slices.ContainsFunc(held, func(h models.Due) bool { return h.ID == d.ID }) {
+				t.Errorf("cluster %s was claimed twice", d.ID)
+			}
+		}
+	})
 }
 
 func TestWithoutSkipLockedAStalledReplicaHoldsUpEverybody(t *testing.T) {
 	t.Parallel()
-	const lockNotAvailable = "55P03"
-	_, got, err := claimBeside(t, newDue(t), "SKIP LOCKED")
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code != lockNotAvailable {
-		t.Errorf("claimed %d, %v; the mutant should have waited for the stalled replica's lock", len(got), err)
-	}
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.addDue(t)
+		const lockNotAvailable = "55P03"
+		_, got, err := claimBeside(t, f, "SKIP LOCKED")
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != lockNotAvailable {
+			t.Errorf("claimed %d, %v; the mutant should have waited for the stalled replica's lock", len(got), err)
+		}
+	})
 }
 
 // claimTen claims ten of 100 due places and returns how late they are in whole seconds.
@@ -100,16 +104,20 @@ func inOrder(late []int) bool {
 
 func TestTheMostOverdueAreServedFirst(t *testing.T) {
 	t.Parallel()
-	f := newDue(t)
-	if late := claimTen(t, f, ""); !inOrder(late) {
-		t.Errorf("claimed places late by %v s; want the ten latest of 100, the latest first", late)
-	}
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.addDue(t)
+		if late := claimTen(t, f, ""); !inOrder(late) {
+			t.Errorf("claimed places late by %v s; want the ten latest of 100, the latest first", late)
+		}
+	})
 }
 
 func TestWithoutTheOrderTheMostOverdueWait(t *testing.T) {
 	t.Parallel()
-	f := newDue(t)
-	if late := claimTen(t, f, "ORDER BY s.next_reconcile_at"); inOrder(late) {
-		t.Errorf("claimed places late by %v s; the mutant should not have found the latest", late)
-	}
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.addDue(t)
+		if late := claimTen(t, f, "ORDER BY s.next_reconcile_at"); inOrder(late) {
+			t.Errorf("claimed places late by %v s; the mutant should not have found the latest", late)
+		}
+	})
 }

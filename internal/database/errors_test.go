@@ -46,6 +46,7 @@ func TestTranslate(t *testing.T) {
 		{"an I/O error", state("58030"), v1.CodeUnavailable},
 		{"no schema yet", state("42P01"), v1.CodeUnavailable},
 		{"a name that is taken", &pgconn.PgError{Code: "23505", ConstraintName: "clusters_name_key"}, v1.CodeClusterNameExists},
+		{"a name that is taken in a cluster", &pgconn.PgError{Code: "23505", ConstraintName: "nodepools_name_key"}, v1.CodeNodePoolNameExists},
 		{"another unique key", &pgconn.PgError{Code: "23505", ConstraintName: "outbox_pkey"}, v1.CodeInternal},
 		{"bad SQL", state("42601"), v1.CodeInternal},
 		{"a value that does not fit", state("22001"), v1.CodeInternal},
@@ -90,55 +91,59 @@ func rootOf(err error) error {
 // TestNameTaken names the field.
 func TestNameTaken(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.create(t, "one")
-	c := &models.Resource{ID: newID(), Name: "one", CreatedBy: "alice@example.com", Spec: v1.Object(`{}`)}
-	_, err := f.Insert(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated))
-	e, ok := errors.AsType[*models.Error](err)
-	if !ok || e.Code != v1.CodeClusterNameExists || len(e.Faults) != 1 || e.Faults[0].Field != "name" {
-		t.Fatalf("got %v", err)
-	}
-	if n := value[int64](t, f, `SELECT count(*) FROM outbox`); n != 1 {
-		t.Errorf("%d events of one cluster: a refused change left one", n)
-	}
-	c.ID, c.CreatedBy = newID(), "bob@example.com"
-	if _, err = f.Insert(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated)); err != nil {
-		t.Errorf("somebody else's cluster of the name: %v", err)
-	}
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.create(t, "one")
+		c := &models.Resource{
+			ID: newID(), ClusterID: f.home(t, "alice@example.com"), Name: "one", CreatedBy: "alice@example.com", Spec: v1.Object(`{}`),
+		}
+		_, err := f.Insert(t.Context(), c, pull, f.event(models.Created, v1.ReasonCreated))
+		e, ok := errors.AsType[*models.Error](err)
+		if !ok || e.Code != models.CodeOf(f.kind.NameExists(nil)) || len(e.Faults) != 1 || e.Faults[0].Field != "name" {
+			t.Fatalf("got %v", err)
+		}
+		if n := value[int64](t, f, `SELECT count(*) FROM outbox`); n != 1 {
+			t.Errorf("%d events of one resource: a refused change left one", n)
+		}
+		c.ID, c.CreatedBy, c.ClusterID = newID(), "bob@example.com", f.home(t, "bob@example.com")
+		if _, err = f.Insert(t.Context(), c, pull, f.event(models.Created, v1.ReasonCreated)); err != nil {
+			t.Errorf("somebody else's resource of the name: %v", err)
+		}
+	})
 }
 
 // TestTrap22_StatementsAreBounded: a statement that waits for a lock ends with UNAVAILABLE
 // after its time, and the pool works on.
 func TestTrap22_StatementsAreBounded(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	id := f.create(t, "one").ID
-	pool, err := database.Open(t.Context(), database.Options{URL: f.url, StatementTimeout: 100 * time.Millisecond})
-	must(t, err)
-	t.Cleanup(pool.Close)
-	db := pool.Resources(models.KindCluster)
-	lock, err := f.raw.Begin(t.Context())
-	must(t, err)
-	defer func() { _ = lock.Rollback(context.Background()) }()
-	_, err = lock.Exec(t.Context(), `SELECT FROM clusters FOR UPDATE`)
-	must(t, err)
-	began := time.Now()
-	_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
-	wantUnavailable(t, err)
-	if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "57014" {
-		t.Errorf("ended by the client alone, and still running on the server: %v", err)
-	}
-	err = db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
-		_, err := tx.Lock(ctx, id, "")
-		return err
+	eachKind(t, func(t *testing.T, f fixture) {
+		id := f.create(t, "one").ID
+		pool, err := database.Open(t.Context(), database.Options{URL: f.url, StatementTimeout: 100 * time.Millisecond})
+		must(t, err)
+		t.Cleanup(pool.Close)
+		db := pool.Resources(f.kind)
+		lock, err := f.raw.Begin(t.Context())
+		must(t, err)
+		defer func() { _ = lock.Rollback(context.Background()) }()
+		_, err = lock.Exec(t.Context(), f.sql(`SELECT FROM clusters FOR UPDATE`))
+		must(t, err)
+		began := time.Now()
+		_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+		wantUnavailable(t, err)
+		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "57014" {
+			t.Errorf("ended by the client alone, and still running on the server: %v", err)
+		}
+		err = db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+			_, err := tx.Lock(ctx, id, "")
+			return err
+		})
+		wantUnavailable(t, err)
+		if waited := time.Since(began); waited > 5*time.Second {
+			t.Errorf("waited %s", waited)
+		}
+		must(t, lock.Rollback(t.Context()))
+		_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+		must(t, err)
 	})
-	wantUnavailable(t, err)
-	if waited := time.Since(began); waited > 5*time.Second {
-		t.Errorf("waited %s", waited)
-	}
-	must(t, lock.Rollback(t.Context()))
-	_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
-	must(t, err)
 }
 
 func wantUnavailable(t *testing.T, err error) {
@@ -205,7 +210,7 @@ func TestTrap22_AnAbandonedTransactionEnds(t *testing.T) {
 func TestServerGoesAndComes(t *testing.T) {
 	t.Parallel()
 	pg := dbtest.NewServer(t)
-	f := fixture{url: pg.URL()}
+	f := fixture{url: pg.URL(), kind: models.KindCluster}
 	must(t, migrate(t.Context(), f))
 	pool, err := database.Open(t.Context(), database.Options{URL: pg.URL()})
 	must(t, err)

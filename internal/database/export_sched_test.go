@@ -14,7 +14,7 @@ func (tx *Tx) ClaimDueLess(ctx context.Context, part string, offset time.Duratio
 	if !strings.Contains(claimDue, part) {
 		panic("database: the claim of due clusters has no " + part)
 	}
-	return collect(ctx, tx.db.q, scanDue, strings.Replace(claimDue, part, "", 1), offset, limit)
+	return collect(ctx, tx.db.q, scanDue, tx.sql(strings.Replace(claimDue, part, "", 1)), offset, limit)
 }
 
 // Exec runs a statement of a test's own in the transaction.

@@ -14,20 +14,23 @@ import (
 // Translate lets the tests hold the table of errors.
 func Translate(err error) error { return translate("test", err) }
 
+// OfNodePools names the tables of node pools in a statement on clusters.
+func OfNodePools(onClusters string) string { return ofNodePools.Replace(onClusters) }
+
 // NewestVersion is the version of the schema that this binary wants.
 func NewestVersion() int64 { return newestVersion() }
 
 // WithoutStoreCondition returns the same database with a broken statement: it stores a
 // calculated status even if facts have come in since its snapshot. The tests of the
 // conditional store must notice.
-func (db *DB) WithoutStoreCondition() *Resources {
+func (db *DB) WithoutStoreCondition(kind models.Kind) *Resources {
 	const condition = "AND c.resource_version = ($2::bigint[])[array_position($1, c.id)]"
 	if !strings.Contains(db.storeStatus, condition) {
 		panic("database: the condition of the conditional store is not where the mutant expects it")
 	}
 	broken := *db
 	broken.storeStatus = strings.Replace(db.storeStatus, condition, "AND $2::bigint[] IS NOT NULL", 1)
-	return broken.Resources(models.KindCluster)
+	return broken.Resources(kind)
 }
 
 // Pool returns the connections of the package, with their settings.

@@ -22,11 +22,13 @@ const (
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
-// fixture is a database of its own: through the package, and past it.
+// fixture is a database of its own: through the package, on one kind of resource, and past it.
+// What a test says of clusters past the package is said of the kind.
 type fixture struct {
 	*database.Resources
-	url string
-	raw *pgxpool.Pool
+	kind models.Kind
+	url  string
+	raw  *pgxpool.Pool
 }
 
 func newFixture(t testing.TB) fixture {
@@ -38,7 +40,62 @@ func newFixture(t testing.TB) fixture {
 	raw, err := pgxpool.New(t.Context(), url)
 	must(t, err)
 	t.Cleanup(raw.Close)
-	return fixture{db.Resources(models.KindCluster), url, raw}
+	return fixture{db.Resources(models.KindCluster), models.KindCluster, url, raw}
+}
+
+// of returns the same database, on another kind of resource. A node pool that is stored past the
+// package without a cluster gets one of its owner's.
+func (f fixture) of(t testing.TB, kind models.Kind) fixture {
+	t.Helper()
+	f.kind, f.Resources = kind, f.Resources.DB.Resources(kind)
+	if kind == models.KindNodePool {
+		for _, sql := range []string{
+			`CREATE FUNCTION home(owner text) RETURNS uuid LANGUAGE sql AS $$
+				INSERT INTO clusters (name, created_by) SELECT 'home', owner
+				WHERE NOT EXISTS (SELECT FROM clusters WHERE created_by = owner AND name = 'home');
+				SELECT id FROM clusters WHERE created_by = owner AND name = 'home' $$`,
+			`CREATE FUNCTION at_home() RETURNS trigger LANGUAGE plpgsql AS $$
+				BEGIN NEW.cluster_id := home(NEW.created_by); RETURN NEW; END $$`,
+			`CREATE TRIGGER at_home BEFORE INSERT ON nodepools FOR EACH ROW WHEN (NEW.cluster_id IS NULL) EXECUTE FUNCTION at_home()`,
+		} {
+			_, err := f.raw.Exec(t.Context(), sql)
+			must(t, err)
+		}
+	}
+	return f
+}
+
+// eachKind runs a test on each kind of resource.
+func eachKind(t *testing.T, test func(t *testing.T, f fixture)) {
+	t.Helper()
+	for _, kind := range models.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			test(t, newFixture(t).of(t, kind))
+		})
+	}
+}
+
+// sql is a statement on clusters as one on the kind of the fixture.
+func (f fixture) sql(onClusters string) string {
+	if f.kind == models.KindNodePool {
+		return database.OfNodePools(onClusters)
+	}
+	return onClusters
+}
+
+// home is a cluster of the owner's for a node pool; "" for a cluster.
+func (f fixture) home(t testing.TB, owner string) (id string) {
+	t.Helper()
+	if f.kind == models.KindNodePool {
+		must(t, f.raw.QueryRow(t.Context(), `SELECT home($1)::text`, owner).Scan(&id))
+	}
+	return id
+}
+
+// event is an event of the kind, of an action by a user.
+func (f fixture) event(a models.Action, reason string) models.NewEvent {
+	return event(f.kind.Event(a), reason)
 }
 
 func must(t testing.TB, err error) {
@@ -51,14 +108,14 @@ func must(t testing.TB, err error) {
 // exec runs a statement past the package.
 func (f fixture) exec(t testing.TB, sql string, args ...any) {
 	t.Helper()
-	_, err := f.raw.Exec(t.Context(), sql, args...)
+	_, err := f.raw.Exec(t.Context(), f.sql(sql), args...)
 	must(t, err)
 }
 
 // value reads one value past the package.
 func value[T any](t testing.TB, f fixture, sql string, args ...any) T {
 	t.Helper()
-	rows, err := f.raw.Query(t.Context(), sql, args...)
+	rows, err := f.raw.Query(t.Context(), f.sql(sql), args...)
 	must(t, err)
 	v, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[T])
 	must(t, err)
@@ -71,11 +128,11 @@ func event(eventType, reason string) models.NewEvent {
 	return models.UserEvent(newID(), eventType, reason, models.Actor{Email: "alice@example.com"})
 }
 
-// create stores a cluster of the name and returns it.
+// create stores a resource of the name and returns it.
 func (f fixture) create(t testing.TB, name string) *models.Resource {
 	t.Helper()
-	c := &models.Resource{ID: newID(), Name: name, CreatedBy: "alice@example.com", Spec: v1.Object(`{"n":0}`)}
-	snap, err := f.Insert(t.Context(), c, pull, event(v1.ClusterCreated, v1.ReasonCreated))
+	c := &models.Resource{ID: newID(), ClusterID: f.home(t, "alice@example.com"), Name: name, CreatedBy: "alice@example.com", Spec: v1.Object(`{"n":0}`)}
+	snap, err := f.Insert(t.Context(), c, pull, f.event(models.Created, v1.ReasonCreated))
 	must(t, err)
 	return snap.Resource
 }

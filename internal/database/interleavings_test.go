@@ -21,6 +21,7 @@ import (
 
 const (
 	seeds         = 10
+	seedsOfPools  = 3
 	interleavings = 100 // of each seed
 	deadline      = 30 * time.Minute
 )
@@ -29,14 +30,23 @@ const (
 // and judges what a read shows in the end by the pure rule over the facts in the tables.
 func TestTrap08_Interleavings(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(seeds) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			if n, err := interleave(t, f, f.Resources, seed); err != nil {
-				t.Fatalf("interleaving %d: %v", n, err)
-			}
-		})
+	eachSeed(t, func(t *testing.T, f fixture, seed uint64) {
+		if n, err := interleave(t, f, f.Resources, seed); err != nil {
+			t.Fatalf("interleaving %d: %v", n, err)
+		}
+	})
+}
+
+// eachSeed runs a test on clusters, and for some seeds on node pools: it is the same code.
+func eachSeed(t *testing.T, test func(t *testing.T, f fixture, seed uint64)) {
+	t.Helper()
+	for kind, n := range map[models.Kind]uint64{models.KindCluster: seeds, models.KindNodePool: seedsOfPools} {
+		for seed := range n {
+			t.Run(fmt.Sprint(kind, " seed ", seed), func(t *testing.T) {
+				t.Parallel()
+				test(t, newFixture(t).of(t, kind), seed)
+			})
+		}
 	}
 }
 
@@ -44,17 +54,13 @@ func TestTrap08_Interleavings(t *testing.T) {
 // is for: without the condition of the conditional store, each seed must find a violation.
 func TestTrap08_AnUnconditionalStoreIsNoticed(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(seeds) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			n, err := interleave(t, f, f.WithoutStoreCondition(), seed)
-			if err == nil {
-				t.Fatalf("%d interleavings hid a store without its condition", n)
-			}
-			t.Logf("found by interleaving %d: %.120s", n, err)
-		})
-	}
+	eachSeed(t, func(t *testing.T, f fixture, seed uint64) {
+		n, err := interleave(t, f, f.WithoutStoreCondition(f.kind), seed)
+		if err == nil {
+			t.Fatalf("%d interleavings hid a store without its condition", n)
+		}
+		t.Logf("found by interleaving %d: %.120s", n, err)
+	})
 }
 
 // interleave runs the interleavings of a seed up to the first violation, and returns how
@@ -207,7 +213,7 @@ func (s *scene) editor() *actor {
 				return err
 			}
 			c.Spec = fmt.Appendf(nil, `{"n":%d}`, c.Generation)
-			_, err = tx.Update(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
+			_, err = tx.Update(ctx, c, models.Change{Spec: true}, pull, s.event(models.Updated, v1.ReasonSpecChanged))
 			return err
 		})
 	}
@@ -257,9 +263,9 @@ var exceptTransitions = cmpopts.IgnoreFields(v1.Condition{}, "LastTransitionTime
 // the cluster's generation.
 func (s *scene) byTheRule(t *testing.T) (v1.Status, int64) {
 	t.Helper()
-	rows, err := s.raw.Query(t.Context(), `
+	rows, err := s.raw.Query(t.Context(), s.sql(`
 		SELECT controller_name, observed_generation, conditions, created_at, counted_at, available_changed_at
-		FROM controller_status WHERE cluster_id = $1`, s.id)
+		FROM controller_status WHERE cluster_id = $1`), s.id)
 	must(t, err)
 	reports, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r models.Report, err error) {
 		err = row.Scan(&r.ControllerName, &r.ObservedGeneration, &r.Conditions, &r.FirstAt, &r.CountedAt, &r.AvailableChangedAt)
@@ -268,7 +274,7 @@ func (s *scene) byTheRule(t *testing.T) (v1.Status, int64) {
 	must(t, err)
 	var object models.Object
 	var now time.Time
-	must(t, s.raw.QueryRow(t.Context(), `SELECT generation, generation_started_at, platform, now() FROM clusters WHERE id = $1`, s.id).
+	must(t, s.raw.QueryRow(t.Context(), s.sql(`SELECT generation, generation_started_at, platform, now() FROM clusters WHERE id = $1`), s.id).
 		Scan(&object.Generation, &object.GenerationStartedAt, &object.Platform, &now))
 	return models.Aggregate(models.Facts{
 		Object: object, Reports: reports, Expected: (models.Registry{}).Expected(models.Object{}, reports, time.Time{}), Now: now, ProgressDeadline: deadline,

@@ -23,32 +23,33 @@ const strayLabels = `
 // TestTheIndexOfLabelsFollows whatever is done to clusters, by whom ever.
 func TestTheIndexOfLabelsFollows(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	rapid.Check(t, func(rt *rapid.T) {
-		f.exec(t, `DELETE FROM clusters`)
-		n := 0
-		labels := func() string {
-			return rapid.SampledFrom([]string{`{}`, `{"a":"1"}`, `{"a":"2"}`, `{"a":"1","b":"1"}`, `{"b":"","c":null}`}).Draw(rt, "labels")
-		}
-		some := `id = (SELECT id FROM clusters ORDER BY md5(id::text || $1) LIMIT 1)`
-		rt.Repeat(map[string]func(*rapid.T){
-			"insert": func(*rapid.T) {
-				n++
-				f.exec(t, `INSERT INTO clusters (name, created_by, labels, deleted_at) VALUES ($1, 'a', $2, CASE WHEN $3 THEN now() END)`,
-					fmt.Sprint("c", n), labels(), rapid.Bool().Draw(rt, "deleted"))
-			},
-			"relabel": func(*rapid.T) { f.exec(t, `UPDATE clusters SET labels = $2 WHERE `+some, strconv.Itoa(n), labels()) },
-			"date":    func(*rapid.T) { f.exec(t, `UPDATE clusters SET created_at = now() WHERE `+some, strconv.Itoa(n)) },
-			"delete": func(*rapid.T) {
-				f.exec(t, `UPDATE clusters SET deleted_at = now(), labels = $2 WHERE `+some, strconv.Itoa(n), labels())
-			},
-			"restore": func(*rapid.T) { f.exec(t, `UPDATE clusters SET deleted_at = NULL WHERE `+some, strconv.Itoa(n)) },
-			"purge":   func(*rapid.T) { f.exec(t, `DELETE FROM clusters WHERE `+some, strconv.Itoa(n)) },
-			"": func(rt *rapid.T) {
-				if n := value[int64](t, f, strayLabels); n != 0 {
-					rt.Fatalf("%d rows too many or too few", n)
-				}
-			},
+	eachKind(t, func(t *testing.T, f fixture) {
+		rapid.Check(t, func(rt *rapid.T) {
+			f.exec(t, `DELETE FROM clusters`)
+			n := 0
+			labels := func() string {
+				return rapid.SampledFrom([]string{`{}`, `{"a":"1"}`, `{"a":"2"}`, `{"a":"1","b":"1"}`, `{"b":"","c":null}`}).Draw(rt, "labels")
+			}
+			some := `id = (SELECT id FROM clusters ORDER BY md5(id::text || $1) LIMIT 1)`
+			rt.Repeat(map[string]func(*rapid.T){
+				"insert": func(*rapid.T) {
+					n++
+					f.exec(t, `INSERT INTO clusters (name, created_by, labels, deleted_at) VALUES ($1, 'a', $2, CASE WHEN $3 THEN now() END)`,
+						fmt.Sprint("c", n), labels(), rapid.Bool().Draw(rt, "deleted"))
+				},
+				"relabel": func(*rapid.T) { f.exec(t, `UPDATE clusters SET labels = $2 WHERE `+some, strconv.Itoa(n), labels()) },
+				"date":    func(*rapid.T) { f.exec(t, `UPDATE clusters SET created_at = now() WHERE `+some, strconv.Itoa(n)) },
+				"delete": func(*rapid.T) {
+					f.exec(t, `UPDATE clusters SET deleted_at = now(), labels = $2 WHERE `+some, strconv.Itoa(n), labels())
+				},
+				"restore": func(*rapid.T) { f.exec(t, `UPDATE clusters SET deleted_at = NULL WHERE `+some, strconv.Itoa(n)) },
+				"purge":   func(*rapid.T) { f.exec(t, `DELETE FROM clusters WHERE `+some, strconv.Itoa(n)) },
+				"": func(rt *rapid.T) {
+					if n := value[int64](t, f, strayLabels); n != 0 {
+						rt.Fatalf("%d rows too many or too few", n)
+					}
+				},
+			})
 		})
 	})
 }

@@ -93,45 +93,46 @@ func naiveList(all []listed, q models.ListQuery) (page []string, total int64) {
 // ties, pages past the end.
 func TestListsMatchTheOracle(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	all := plant(t, f, 300)
-	// An index gives an order that nobody asked for: ask without any, too.
-	scanning, err := database.Open(t.Context(), database.Options{URL: f.url + optionsOf(f.url) + "enable_indexscan=off&enable_bitmapscan=off"})
-	must(t, err)
-	t.Cleanup(scanning.Close)
-	maybe := func(rt *rapid.T, name string, values []string) string {
-		if !rapid.Bool().Draw(rt, "by "+name) {
-			return ""
+	eachKind(t, func(t *testing.T, f fixture) {
+		all := plant(t, f, 300)
+		// An index gives an order that nobody asked for: ask without any, too.
+		scanning, err := database.Open(t.Context(), database.Options{URL: f.url + optionsOf(f.url) + "enable_indexscan=off&enable_bitmapscan=off"})
+		must(t, err)
+		t.Cleanup(scanning.Close)
+		maybe := func(rt *rapid.T, name string, values []string) string {
+			if !rapid.Bool().Draw(rt, "by "+name) {
+				return ""
+			}
+			return rapid.SampledFrom(values).Draw(rt, name)
 		}
-		return rapid.SampledFrom(values).Draw(rt, name)
-	}
-	rapid.Check(t, func(rt *rapid.T) {
-		q := models.ListQuery{
-			Limit: rapid.IntRange(1, 100).Draw(rt, "limit"), Offset: rapid.SampledFrom([]int{0, 0, 1, 7, 100, 1000}).Draw(rt, "offset"),
-			CreatedBy: maybe(rt, "owner", append(listOwners, "' OR 1=1 --")), Platform: maybe(rt, "platform", listPlatforms),
-			Name: maybe(rt, "name", []string{"n1", "n39", "m200", `n1"`, "$1"}), Phase: v1.Phase(maybe(rt, "phase", []string{"Ready", "Failed", "Deleting"})),
-			ExactTotal: rapid.Bool().Draw(rt, "exact"),
-		}
-		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(rt, "terms") {
-			q.Labels = append(q.Labels, models.Requirement{
-				Key:    rapid.SampledFrom(append(listKeys, "no'such\"key", "?")).Draw(rt, "key"),
-				Op:     rapid.SampledFrom([]models.Operator{models.OpIn, models.OpNotIn, models.OpExists, models.OpDoesNotExist}).Draw(rt, "op"),
-				Values: rapid.SliceOfN(rapid.SampledFrom(append(listValues, `"}' ?`)), 1, 3).Draw(rt, "values"),
-			})
-		}
-		db := rapid.SampledFrom([]*database.Resources{f.Resources, scanning.Resources(models.KindCluster)}).Draw(rt, "database")
-		list, err := db.List(t.Context(), q, 0)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		var page []string
-		for _, s := range list.Page {
-			page = append(page, s.Resource.ID)
-		}
-		wantPage, wantTotal := naiveList(all, q)
-		if list.Total != wantTotal || !slices.Equal(page, wantPage) {
-			rt.Fatalf("%+v: total %d, want %d; page\n%v, want\n%v", q, list.Total, wantTotal, page, wantPage)
-		}
+		rapid.Check(t, func(rt *rapid.T) {
+			q := models.ListQuery{
+				Limit: rapid.IntRange(1, 100).Draw(rt, "limit"), Offset: rapid.SampledFrom([]int{0, 0, 1, 7, 100, 1000}).Draw(rt, "offset"),
+				CreatedBy: maybe(rt, "owner", append(listOwners, "' OR 1=1 --")), Platform: maybe(rt, "platform", listPlatforms),
+				Name: maybe(rt, "name", []string{"n1", "n39", "m200", `n1"`, "$1"}), Phase: v1.Phase(maybe(rt, "phase", []string{"Ready", "Failed", "Deleting"})),
+				ExactTotal: rapid.Bool().Draw(rt, "exact"),
+			}
+			for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(rt, "terms") {
+				q.Labels = append(q.Labels, models.Requirement{
+					Key:    rapid.SampledFrom(append(listKeys, "no'such\"key", "?")).Draw(rt, "key"),
+					Op:     rapid.SampledFrom([]models.Operator{models.OpIn, models.OpNotIn, models.OpExists, models.OpDoesNotExist}).Draw(rt, "op"),
+					Values: rapid.SliceOfN(rapid.SampledFrom(append(listValues, `"}' ?`)), 1, 3).Draw(rt, "values"),
+				})
+			}
+			db := rapid.SampledFrom([]*database.Resources{f.Resources, scanning.Resources(f.kind)}).Draw(rt, "database")
+			list, err := db.List(t.Context(), q, 0)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			var page []string
+			for _, s := range list.Page {
+				page = append(page, s.Resource.ID)
+			}
+			wantPage, wantTotal := naiveList(all, q)
+			if list.Total != wantTotal || !slices.Equal(page, wantPage) {
+				rt.Fatalf("%+v: total %d, want %d; page\n%v, want\n%v", q, list.Total, wantTotal, page, wantPage)
+			}
+		})
 	})
 }
 
@@ -146,27 +147,28 @@ func optionsOf(url string) string {
 // TestTotals are counted to one beyond the bound, and on request to the end.
 func TestTotals(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.grow(t, 999)
-	for _, want := range []struct {
-		more         int
-		cheap, exact int64
-	}{{0, 999, 999}, {1, 1000, 1000}, {1, 1001, 1001}, {500, 1001, 1501}} {
-		f.grow(t, want.more)
-		for _, row := range []struct {
-			q    models.ListQuery
-			want int64
-		}{
-			{models.ListQuery{Limit: 1}, want.cheap},
-			{models.ListQuery{Limit: 1, ExactTotal: true}, want.exact},
-			{models.ListQuery{Limit: 1, ExactTotal: true, Offset: 5000}, want.exact},
-			{models.ListQuery{Limit: 1, Name: "none", ExactTotal: true}, 0},
-		} {
-			if list, err := f.List(t.Context(), row.q, 0); err != nil || list.Total != row.want {
-				t.Errorf("%+v: %+v, %v, want %d in all", row.q, list, err, row.want)
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.grow(t, 999)
+		for _, want := range []struct {
+			more         int
+			cheap, exact int64
+		}{{0, 999, 999}, {1, 1000, 1000}, {1, 1001, 1001}, {500, 1001, 1501}} {
+			f.grow(t, want.more)
+			for _, row := range []struct {
+				q    models.ListQuery
+				want int64
+			}{
+				{models.ListQuery{Limit: 1}, want.cheap},
+				{models.ListQuery{Limit: 1, ExactTotal: true}, want.exact},
+				{models.ListQuery{Limit: 1, ExactTotal: true, Offset: 5000}, want.exact},
+				{models.ListQuery{Limit: 1, Name: "none", ExactTotal: true}, 0},
+			} {
+				if list, err := f.List(t.Context(), row.q, 0); err != nil || list.Total != row.want {
+					t.Errorf("%+v: %+v, %v, want %d in all", row.q, list, err, row.want)
+				}
 			}
 		}
-	}
+	})
 }
 
 // grow stores n clusters, of ten owners, three platforms, four phases.
@@ -186,44 +188,45 @@ func (f fixture) grow(t *testing.T, n int) {
 // nothing, and are found again by those who stored them.
 func TestTrap31_NoTextBecomesSQL(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.create(t, "bystander")
-	for i, text := range []string{`' OR '1'='1`, `'; DROP TABLE clusters; --`, `"`, `\`, `$1`, `$$`, `?`, `%`, `{"a":1}`, "\u2019 é"} {
-		for _, q := range []models.ListQuery{
-			{CreatedBy: text},
-			{Platform: text},
-			{Name: text},
-			{Phase: v1.Phase(text)},
-			{Labels: []models.Requirement{{Key: text, Op: models.OpExists}}},
-			{Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}}},
-			{Labels: []models.Requirement{{Key: "k", Op: models.OpIn, Values: []string{text, text}}}},
-			{Labels: []models.Requirement{{Key: text, Op: models.OpDoesNotExist}, {Key: "k", Op: models.OpIn, Values: []string{text}}}},
-		} {
-			q.Limit = 10
-			if list, err := f.List(t.Context(), q, 0); err != nil || list.Total != 0 || len(list.Page) > 0 {
-				t.Errorf("%+v: %+v, %v", q, list, err)
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.create(t, "bystander")
+		for i, text := range []string{`' OR '1'='1`, `'; DROP TABLE clusters; --`, `"`, `\`, `$1`, `$$`, `?`, `%`, `{"a":1}`, "\u2019 é"} {
+			for _, q := range []models.ListQuery{
+				{CreatedBy: text},
+				{Platform: text},
+				{Name: text},
+				{Phase: v1.Phase(text)},
+				{Labels: []models.Requirement{{Key: text, Op: models.OpExists}}},
+				{Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}}},
+				{Labels: []models.Requirement{{Key: "k", Op: models.OpIn, Values: []string{text, text}}}},
+				{Labels: []models.Requirement{{Key: text, Op: models.OpDoesNotExist}, {Key: "k", Op: models.OpIn, Values: []string{text}}}},
+			} {
+				q.Limit = 10
+				if list, err := f.List(t.Context(), q, 0); err != nil || list.Total != 0 || len(list.Page) > 0 {
+					t.Errorf("%+v: %+v, %v", q, list, err)
+				}
+			}
+			c := &models.Resource{
+				ID: newID(), ClusterID: f.home(t, text), Name: fmt.Sprintf("c%d", i), Description: text, CreatedBy: text, Labels: map[string]string{text: text},
+				Spec: v1.Object(`{"a":` + quoted(text) + `}`),
+			}
+			snap, err := f.Insert(t.Context(), c, pull, f.event(models.Created, text))
+			if err != nil || snap.Resource.Description != text {
+				t.Errorf("stored %q: %v", text, err)
+				continue
+			}
+			mine := models.ListQuery{Limit: 10, CreatedBy: text, Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}, {Key: text, Op: models.OpExists}}}
+			if list, err := f.List(t.Context(), mine, 0); err != nil || list.Total != 1 || list.Page[0].Resource.ID != c.ID {
+				t.Errorf("%q is not found again: %+v, %v", text, list, err)
+			}
+			if _, err := f.StoreReport(t.Context(), c.ID, report(text, 0, v1.ConditionTrue, text, text), debounce); err != nil {
+				t.Errorf("report of %q: %v", text, err)
+			}
+			if list, err := f.Reports(t.Context(), c.Ref()); err != nil || len(list) != 1 || list[0].ControllerName != text || list[0].Conditions[0].Reason != text {
+				t.Errorf("report of %q came back as %+v, %v", text, list, err)
 			}
 		}
-		c := &models.Resource{
-			ID: newID(), Name: fmt.Sprintf("c%d", i), Description: text, CreatedBy: text, Labels: map[string]string{text: text},
-			Spec: v1.Object(`{"a":` + quoted(text) + `}`),
-		}
-		snap, err := f.Insert(t.Context(), c, pull, event(v1.ClusterCreated, text))
-		if err != nil || snap.Resource.Description != text {
-			t.Errorf("stored %q: %v", text, err)
-			continue
-		}
-		mine := models.ListQuery{Limit: 10, CreatedBy: text, Labels: []models.Requirement{{Key: text, Op: models.OpIn, Values: []string{text}}, {Key: text, Op: models.OpExists}}}
-		if list, err := f.List(t.Context(), mine, 0); err != nil || list.Total != 1 || list.Page[0].Resource.ID != c.ID {
-			t.Errorf("%q is not found again: %+v, %v", text, list, err)
-		}
-		if _, err := f.StoreReport(t.Context(), c.ID, report(text, 0, v1.ConditionTrue, text, text), debounce); err != nil {
-			t.Errorf("report of %q: %v", text, err)
-		}
-		if list, err := f.Reports(t.Context(), c.Ref()); err != nil || len(list) != 1 || list[0].ControllerName != text || list[0].Conditions[0].Reason != text {
-			t.Errorf("report of %q came back as %+v, %v", text, list, err)
-		}
-	}
+	})
 }
 
 func quoted(text string) string {

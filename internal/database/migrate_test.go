@@ -36,7 +36,7 @@ func newEmpty(t *testing.T) fixture {
 	raw, err := pgxpool.New(t.Context(), u.String())
 	must(t, err)
 	t.Cleanup(raw.Close)
-	return fixture{db.Resources(models.KindCluster), u.String(), raw}
+	return fixture{db.Resources(models.KindCluster), models.KindCluster, u.String(), raw}
 }
 
 func migrate(ctx context.Context, f fixture) error {

@@ -74,6 +74,10 @@ func (f fixture) explain(t *testing.T, s database.Statement, mode string) plan {
 			if json.Valid(v) { // It would be taken for a bytea.
 				arg = string(v)
 			}
+		case v1.EventMetadata, map[string]string:
+			text, err := json.Marshal(v)
+			must(t, err)
+			arg = string(text)
 		case time.Duration:
 			arg = fmt.Sprintf("%d us", v.Microseconds())
 		}
@@ -97,122 +101,151 @@ func (f fixture) explain(t *testing.T, s database.Statement, mode string) plan {
 // newRecorded returns a fixture whose statements are recorded.
 func newRecorded(t *testing.T) (fixture, *database.Recorder) {
 	t.Helper()
-	f := newFixture(t)
+	return newFixture(t).recorded(t)
+}
+
+// recorded returns the same fixture with its statements recorded.
+func (f fixture) recorded(t *testing.T) (fixture, *database.Recorder) {
+	t.Helper()
 	recorder := &database.Recorder{}
 	db, err := database.OpenRecorded(t.Context(), database.Options{URL: f.url}, recorder)
 	must(t, err)
 	t.Cleanup(db.Close)
-	f.Resources = db.Resources(models.KindCluster)
+	f.Resources = db.Resources(f.kind)
 	return f, recorder
 }
 
-// fleet is how many clusters the plans are made for.
+// fleet is how many resources the plans are made for.
 const fleet = 20_000
 
-// TestPlans: at 20,000 clusters no list, claim or purge reads a table from end to end,
+// TestPlans: at 20,000 resources no list, claim or purge reads a table from end to end,
 // and each uses the index that was made for it.
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	f, recorder := newRecorded(t)
-	f.grow(t, fleet)
-	f.exec(t, `UPDATE clusters SET created_by = 'rare@example.com', spec = '{"platform":{"type":"moon"}}', name = 'rare-' || left(name, 20)
+	eachKind(t, func(t *testing.T, f fixture) {
+		f, recorder := f.recorded(t)
+		f.grow(t, fleet)
+		f.exec(t, `UPDATE clusters SET created_by = 'rare@example.com', spec = '{"platform":{"type":"moon"}}', name = 'rare-' || left(name, 20)
 		WHERE labels ->> 'n' = '7'`)
-	f.exec(t, `INSERT INTO controller_status (cluster_id, controller_name) SELECT id, 'dns' FROM clusters WHERE phase = 'Failed'`)
-	f.exec(t, `UPDATE clusters SET deleted_at = CASE WHEN created_at < now() - interval '19000 s' THEN now() END,
+		f.exec(t, `INSERT INTO controller_status (cluster_id, controller_name) SELECT id, 'dns' FROM clusters WHERE phase = 'Failed'`)
+		f.exec(t, `UPDATE clusters SET deleted_at = CASE WHEN created_at < now() - interval '19000 s' THEN now() END,
 		status_dirty = phase = 'Pending' AND created_at > now() - interval '5000 s',
 		recheck_at = CASE phase WHEN 'Failed' THEN now() + interval '10 min' END`)
-	f.exec(t, `UPDATE reconciliation_schedule SET next_reconcile_at = now() + make_interval(secs => 1 + 300 * random())`)
-	f.exec(t, `INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, published_at)
+		f.exec(t, `UPDATE reconciliation_schedule SET next_reconcile_at = now() + make_interval(secs => 1 + 300 * random())`)
+		f.exec(t, `INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, published_at)
 		SELECT gen_random_uuid(), 'cluster', id, id, 'cluster.created', 'created', false, 1, platform, created_by, '{}', now() - interval '1 h' FROM clusters`)
-	f.exec(t, `VACUUM ANALYZE`)
-	f.vacuum(t, "clusters")
-	id := value[string](t, f, `SELECT id::text FROM clusters WHERE deleted_at IS NULL LIMIT 1`)
-	ctx := t.Context()
-	in := func(work func(context.Context, *database.Tx) error) func() error {
-		return func() error { return f.InTx(ctx, work) }
-	}
-	list := func(q models.ListQuery) func() error {
-		return func() error {
-			q.Limit = 50
-			_, err := f.List(ctx, q, 1000)
-			return err
+		f.exec(t, `VACUUM ANALYZE`)
+		f.vacuum(t, "clusters")
+		id := value[string](t, f, `SELECT id::text FROM clusters WHERE deleted_at IS NULL LIMIT 1`)
+		ctx := t.Context()
+		in := func(work func(context.Context, *database.Tx) error) func() error {
+			return func() error { return f.InTx(ctx, work) }
 		}
-	}
-	purge := func(p func(context.Context, time.Duration, int) (int, error)) func() error {
-		return func() error { _, err := p(ctx, 24*time.Hour, 100); return err }
-	}
-	const (
-		all  = ""  // so many match that any index will do
-		scan = "-" // no index knows what is not there: the table may be read until there are enough
-	)
-	for _, row := range []struct {
-		what    string
-		do      func() error
-		index   string
-		buffers int // a table of clusters has some 1,700
-	}{
-		{"list", list(models.ListQuery{}), "clusters_newest", 50},
-		{"list of an owner of a tenth", list(models.ListQuery{CreatedBy: "user3@example.com"}), all, 100},
-		{"list of an owner of few", list(models.ListQuery{CreatedBy: "rare@example.com"}), all, 100},
-		{"list by phase", list(models.ListQuery{Phase: v1.PhaseFailed}), "clusters_phase", 400},
-		{"list by the common phase", list(models.ListQuery{Phase: v1.PhaseReady}), all, 50},
-		{"list by a phase that nobody is in", list(models.ListQuery{Phase: v1.PhaseDeleting}), "clusters_phase", 10},
-		{"list by a common platform", list(models.ListQuery{Platform: "gcp"}), all, 50},
-		{"list by a rare platform", list(models.ListQuery{Platform: "moon"}), "clusters_platform", 100},
-		{"list by name", list(models.ListQuery{Name: "c1"}), "clusters_name", 10},
-		{"list by a rare label", list(models.ListQuery{Labels: []models.Requirement{{Key: "n", Op: models.OpIn, Values: []string{"8", "9"}}}}), "cluster_labels_pkey", 250},
-		{"list by the commonest label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpIn, Values: []string{"dev"}}}}), "cluster_labels_pkey", 300},
-		{"list by a common label on a platform", list(models.ListQuery{Platform: "gcp", Labels: []models.Requirement{{Key: "env", Op: models.OpIn, Values: []string{"dev"}}}}), all, 15000},
-		{"list of an owner by a label", list(models.ListQuery{CreatedBy: "rare@example.com", Labels: []models.Requirement{{Key: "env", Op: models.OpIn, Values: []string{"dev"}}}}), all, 100},
-		{"list by a key that nobody has", list(models.ListQuery{Labels: []models.Requirement{{Key: "none", Op: models.OpExists}}}), "clusters_labels", 10},
-		{"list by not a label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpNotIn, Values: []string{"prod"}}}}), scan, 1000},
-		{"list of an owner by phase", list(models.ListQuery{CreatedBy: "user3@example.com", Phase: v1.PhaseFailed}), all, 500},
-		{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, scan, 2500},
-		{"get", func() error { _, err := f.Get(ctx, id, ""); return err }, "clusters_pkey", 10},
-		{"report", func() error {
-			_, err := f.StoreReport(ctx, id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
-			return err
-		}, all, 50},
-		{"reports", func() error { _, err := f.Reports(ctx, models.Ref{ID: id}); return err }, "controller_status_pkey", 10},
-		{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_ready", 50},
-		{"claim of due clusters", in(func(ctx context.Context, tx *database.Tx) error {
-			_, err := tx.ClaimDue(ctx, time.Second, 100)
-			return err
-		}), "reconciliation_schedule_due", 1000},
-		{"backlog", func() error { _, err := f.Backlog(ctx); return err }, "clusters_phase", 400},
-		{"purge of tombstones", purge(f.PurgeTombstones), "clusters_deleted", 10},
-		{"purge of published events", purge(f.PurgePublished), "outbox_published", 10},
-	} {
-		recorder.Take()
-		must(t, row.do())
-		statements := slices.DeleteFunc(recorder.Take(), func(s database.Statement) bool { return s.SQL == "begin" || s.SQL == "commit" })
-		if len(statements) == 0 {
-			t.Fatalf("%s: nothing was recorded", row.what)
-		}
-		mode := "force_generic_plan"
-		for i, s := range statements {
-			if strings.HasPrefix(s.SQL, "SELECT set_config") {
-				mode = "force_custom_plan"
-				continue
-			}
-			row := row
-			if strings.Contains(s.SQL, "FROM stale_statuses") { // 400 are stale, in every list by phase
-				row.index, row.buffers = scan, 2500
-			}
-			p := f.explain(t, s, mode)
-			tables, indexes := p.scanned()
-			t.Logf("%-34s statement %d: %4d buffers %v", row.what, i, p.buffers(), indexes)
-			if len(tables) > 0 && row.index != scan {
-				t.Errorf("%s, statement %d: reads all of %v", row.what, i, tables)
-			}
-			if row.index != all && row.index != scan && !slices.Contains(indexes, row.index) {
-				t.Errorf("%s, statement %d: uses %v, not %s", row.what, i, indexes, row.index)
-			}
-			if p.buffers() > row.buffers {
-				t.Errorf("%s, statement %d: %d buffers, at most %d", row.what, i, p.buffers(), row.buffers)
+		list := func(q models.ListQuery) func() error {
+			return func() error {
+				q.Limit = 50
+				_, err := f.List(ctx, q, 1000)
+				return err
 			}
 		}
+		purge := func(p func(context.Context, time.Duration, int) (int, error)) func() error {
+			return func() error { _, err := p(ctx, 24*time.Hour, 100); return err }
+		}
+		const (
+			all  = ""  // so many match that any index will do
+			scan = "-" // no index knows what is not there: the table may be read until there are enough
+		)
+		type operation struct {
+			what    string
+			do      func() error
+			index   string
+			buffers int // a table of clusters has some 1,700
+		}
+		operations := []operation{
+			{"list", list(models.ListQuery{}), "clusters_newest", 50},
+			{"list of an owner of a tenth", list(models.ListQuery{CreatedBy: "user3@example.com"}), all, 100},
+			{"list of an owner of few", list(models.ListQuery{CreatedBy: "rare@example.com"}), all, 100},
+			{"list by phase", list(models.ListQuery{Phase: v1.PhaseFailed}), "clusters_phase", 400},
+			{"list by the common phase", list(models.ListQuery{Phase: v1.PhaseReady}), all, 50},
+			{"list by a phase that nobody is in", list(models.ListQuery{Phase: v1.PhaseDeleting}), "clusters_phase", 10},
+			{"list by a common platform", list(models.ListQuery{Platform: "gcp"}), all, 50},
+			{"list by a rare platform", list(models.ListQuery{Platform: "moon"}), "clusters_platform", 100},
+			{"list by name", list(models.ListQuery{Name: "c1"}), "clusters_name", 10},
+			{"list by a rare label", list(models.ListQuery{Labels: []models.Requirement{{Key: "n", Op: models.OpIn, Values: []string{"8", "9"}}}}), "cluster_labels_pkey", 250},
+			{"list by the commonest label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpIn, Values: []string{"dev"}}}}), "cluster_labels_pkey", 300},
+			{"list by a common label on a platform", list(models.ListQuery{Platform: "gcp", Labels: []models.Requirement{{Key: "env", Op: models.OpIn, Values: []string{"dev"}}}}), all, 15000},
+			{"list of an owner by a label", list(models.ListQuery{CreatedBy: "rare@example.com", Labels: []models.Requirement{{Key: "env", Op: models.OpIn, Values: []string{"dev"}}}}), all, 100},
+			{"list by a key that nobody has", list(models.ListQuery{Labels: []models.Requirement{{Key: "none", Op: models.OpExists}}}), "clusters_labels", 10},
+			{"list by not a label", list(models.ListQuery{Labels: []models.Requirement{{Key: "env", Op: models.OpNotIn, Values: []string{"prod"}}}}), scan, 1000},
+			{"list of an owner by phase", list(models.ListQuery{CreatedBy: "user3@example.com", Phase: v1.PhaseFailed}), all, 500},
+			{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, scan, 2500},
+			{"get", func() error { _, err := f.Get(ctx, id, ""); return err }, "clusters_pkey", 10},
+			{"report", func() error {
+				_, err := f.StoreReport(ctx, id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+				return err
+			}, all, 50},
+			{"reports", func() error { _, err := f.Reports(ctx, models.Ref{ID: id}); return err }, "controller_status_pkey", 10},
+			{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_ready", 50},
+			{"claim of due clusters", in(func(ctx context.Context, tx *database.Tx) error {
+				_, err := tx.ClaimDue(ctx, time.Second, 100)
+				return err
+			}), "reconciliation_schedule_due", 1000},
+			{"backlog", func() error { _, err := f.Backlog(ctx); return err }, "clusters_phase", 400},
+			{"purge of tombstones", purge(f.PurgeTombstones), "clusters_deleted", 10},
+			{"purge of published events", purge(f.PurgePublished), "outbox_published", 10},
+		}
+		if f.kind == models.KindNodePool {
+			operations = append(
+				operations,
+				operation{"list of a cluster of many", list(models.ListQuery{ClusterID: f.home(t, "user3@example.com")}), all, 100},
+				operation{"list of a cluster of none", list(models.ListQuery{ClusterID: newID()}), all, 10},
+				operation{"list of a cluster by phase", list(models.ListQuery{ClusterID: f.home(t, "user3@example.com"), Phase: v1.PhaseFailed}), all, 500},
+				operation{"deletion of a cluster", in(func(ctx context.Context, tx *database.Tx) error {
+					_, err := tx.LockWithin(ctx, f.home(t, "rare@example.com"))
+					return err
+				}), all, 1500},
+			)
+		}
+		for _, row := range operations {
+			recorder.Take()
+			must(t, row.do())
+			statements := slices.DeleteFunc(recorder.Take(), func(s database.Statement) bool { return s.SQL == "begin" || s.SQL == "commit" })
+			if len(statements) == 0 {
+				t.Fatalf("%s: nothing was recorded", row.what)
+			}
+			mode := "force_generic_plan"
+			for i, s := range statements {
+				if strings.HasPrefix(s.SQL, "SELECT set_config") {
+					mode = "force_custom_plan"
+					continue
+				}
+				row := row
+				if strings.Contains(s.SQL, f.sql("FROM stale_statuses")) { // 400 are stale, in every list by phase
+					row.index, row.buffers = scan, 2500
+				}
+				p := f.explain(t, s, mode)
+				tables, indexes := p.scanned()
+				t.Logf("%-34s statement %d: %4d buffers %v", row.what, i, p.buffers(), indexes)
+				if len(tables) > 0 && row.index != scan {
+					t.Errorf("%s, statement %d: reads all of %v", row.what, i, tables)
+				}
+				if row.index != all && row.index != scan && !slices.Contains(indexes, f.index(row.index)) {
+					t.Errorf("%s, statement %d: uses %v, not %s", row.what, i, indexes, f.index(row.index))
+				}
+				if p.buffers() > row.buffers {
+					t.Errorf("%s, statement %d: %d buffers, at most %d", row.what, i, p.buffers(), row.buffers)
+				}
+			}
+		}
+	})
+}
+
+// index is the name of an index of clusters among those of the kind. What LIKE makes names itself.
+func (f fixture) index(ofClusters string) string {
+	if f.kind == models.KindNodePool && ofClusters == "reconciliation_schedule_due" {
+		return "nodepool_schedule_next_reconcile_at_idx"
 	}
+	return f.sql(ofClusters)
 }
 
 // TestTrap18_ClaimsCostTheSameInABacklog: after an outage the outbox is long. A claim of 100
@@ -302,131 +335,147 @@ func TestTrap18_AClaimInAnOutageIsCheap(t *testing.T) {
 // events took 12 s with 10,000 waiting, which is more than a relay waits for.
 func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	ctx := t.Context()
-	fill := func() {
-		f.grow(t, fleet/2)
-		// Half is published, and four changes of each resource are put off with one that has failed.
-		f.exec(t, `
+	eachKind(t, func(t *testing.T, f fixture) {
+		ctx := t.Context()
+		fill := func() {
+			f.grow(t, fleet/2)
+			// Half is published, and four changes of each resource are put off with one that has failed.
+			f.exec(t, `
 			WITH resources AS (SELECT gen_random_uuid() AS id FROM generate_series(1, 2000))
 			INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata, published_at, available_at, claim)
 			SELECT gen_random_uuid(), 'cluster', id, id, 'cluster.updated', 'spec_changed', false, i, '', 'a', '{}',
 				CASE WHEN i <= 5 THEN now() END, now(), CASE WHEN i = 6 THEN $1::uuid END
 			FROM resources, generate_series(1, 10) AS i ORDER BY i`, newID())
-	}
-	var ( // What the operations are about; one cluster and no event at first.
-		clusters []string
-		events   []models.QueuedEvent
-		claim    = newID()
-	)
-	operations := []struct {
-		what string
-		do   func(*database.Resources) error
-	}{
-		{"claim of events", func(db *database.Resources) error {
-			_, err := db.ClaimEvents(ctx, newID(), 0, 10)
-			return err
-		}},
-		{"mark", func(db *database.Resources) error { return db.MarkPublished(ctx, events[:len(events)/2]) }},
-		{"release", func(db *database.Resources) error {
-			var failures []models.FailedEvent
-			for _, e := range events[len(events)/2:] {
-				failures = append(failures, models.FailedEvent{Seq: e.Seq, Error: "no", RetryIn: time.Hour})
-			}
-			_, err := db.ReleaseEvents(ctx, claim, failures)
-			return err
-		}},
-		{"wake-up", func(db *database.Resources) error {
-			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-				due, err := tx.ClaimDue(ctx, 0, 10)
-				if err != nil {
-					return err
-				}
-				var wakes []models.Wake
-				for _, d := range due {
-					wakes = append(wakes, models.Wake{ID: d.ID, Next: d.DueAt.Add(time.Hour), Event: event(v1.ClusterReconcile, v1.ReasonStable)})
-				}
-				return tx.Wake(ctx, wakes)
-			})
-		}},
-		{"statuses", func(db *database.Resources) error {
-			var statuses []database.NewStatus
-			for _, id := range clusters {
-				statuses = append(statuses, database.NewStatus{ID: id, ResourceVersion: 1, Status: []byte("{}"), Attention: true, Pull: time.Minute})
-			}
-			_, err := db.StoreStatuses(ctx, statuses)
-			return err
-		}},
-		{"stale statuses", func(db *database.Resources) error {
-			_, err := db.StaleStatuses(ctx, 10)
-			return err
-		}},
-		{"report", func(db *database.Resources) error {
-			_, err := db.StoreReport(ctx, clusters[0], report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
-			return err
-		}},
-		{"get", func(db *database.Resources) error {
-			_, err := db.Get(ctx, clusters[0], "")
-			return err
-		}},
-		{"change", func(db *database.Resources) error {
-			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-				c, err := tx.Lock(ctx, clusters[0], "")
-				if err != nil {
-					return err
-				}
-				_, err = tx.Update(ctx, c, models.Change{Spec: true}, pull, event(v1.ClusterUpdated, v1.ReasonSpecChanged))
-				return err
-			})
-		}},
-		{"deletion", func(db *database.Resources) error {
-			return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-				_, err := tx.Delete(ctx, clusters[0], time.Minute, event(v1.ClusterDeleted, v1.ReasonDeletionRequested))
-				return err
-			})
-		}},
-	}
-
-	// The indexes of what was full before are not small.
-	fill()
-	f.exec(t, `TRUNCATE clusters CASCADE`)
-	f.exec(t, `DELETE FROM outbox`)
-	f.exec(t, `VACUUM ANALYZE`)
-	clusters = []string{f.create(t, "first").ID}
-	pools := make([]*database.Resources, len(operations))
-	for i, op := range operations {
-		db, err := database.Open(ctx, database.Options{URL: f.url, MaxOpenConns: 1})
-		must(t, err)
-		t.Cleanup(db.Close)
-		pools[i] = db.Resources(models.KindCluster)
-		must(t, op.do(pools[i]))
-	}
-	fill()
-	f.exec(t, `UPDATE reconciliation_schedule SET next_reconcile_at = now() - interval '1 s' WHERE cluster_id IN (SELECT id FROM clusters LIMIT 100)`)
-	f.exec(t, `UPDATE clusters SET status_dirty = true WHERE id IN (SELECT id FROM clusters LIMIT 10)`)
-	clusters = value[[]string](t, f, `SELECT array_agg(id::text) FROM (SELECT id FROM clusters LIMIT 10) c`)
-	claim = value[string](t, f, `SELECT claim::text FROM outbox WHERE generation = 6 LIMIT 1`)
-	rows, err := f.raw.Query(ctx, `SELECT seq, id::text FROM outbox WHERE generation = 6 ORDER BY seq OFFSET 100 LIMIT 20`)
-	must(t, err)
-	events, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e models.QueuedEvent, err error) {
-		return e, row.Scan(&e.Seq, &e.Event.ID)
-	})
-	must(t, err)
-
-	const read = `SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)::bigint + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)::bigint`
-	const flush = `SELECT pg_stat_force_next_flush()`
-	f.exec(t, flush)
-	for i, op := range operations {
-		before := value[int64](t, f, read)
-		must(t, op.do(pools[i]))
-		_, err := pools[i].Pool().Exec(ctx, flush)
-		must(t, err)
-		n := value[int64](t, f, read) - before
-		t.Logf("%-15s %6d rows and entries read", op.what, n)
-		if n < 1 || n > 500 {
-			t.Errorf("%s: %d rows and entries read, for ten at most", op.what, n)
 		}
-	}
+		var ( // What the operations are about; one cluster and no event at first.
+			clusters []string
+			events   []models.QueuedEvent
+			claim    = newID()
+		)
+		type operation struct {
+			what string
+			do   func(*database.Resources) error
+		}
+		operations := []operation{
+			{"claim of events", func(db *database.Resources) error {
+				_, err := db.ClaimEvents(ctx, newID(), 0, 10)
+				return err
+			}},
+			{"mark", func(db *database.Resources) error { return db.MarkPublished(ctx, events[:len(events)/2]) }},
+			{"release", func(db *database.Resources) error {
+				var failures []models.FailedEvent
+				for _, e := range events[len(events)/2:] {
+					failures = append(failures, models.FailedEvent{Seq: e.Seq, Error: "no", RetryIn: time.Hour})
+				}
+				_, err := db.ReleaseEvents(ctx, claim, failures)
+				return err
+			}},
+			{"wake-up", func(db *database.Resources) error {
+				return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+					due, err := tx.ClaimDue(ctx, 0, 10)
+					if err != nil {
+						return err
+					}
+					var wakes []models.Wake
+					for _, d := range due {
+						wakes = append(wakes, models.Wake{ID: d.ID, Next: d.DueAt.Add(time.Hour), Event: f.event(models.Reconcile, v1.ReasonStable)})
+					}
+					return tx.Wake(ctx, wakes)
+				})
+			}},
+			{"statuses", func(db *database.Resources) error {
+				var statuses []database.NewStatus
+				for _, id := range clusters {
+					statuses = append(statuses, database.NewStatus{ID: id, ResourceVersion: 1, Status: []byte("{}"), Attention: true, Pull: time.Minute})
+				}
+				_, err := db.StoreStatuses(ctx, statuses)
+				return err
+			}},
+			{"stale statuses", func(db *database.Resources) error {
+				_, err := db.StaleStatuses(ctx, 10)
+				return err
+			}},
+			{"report", func(db *database.Resources) error {
+				_, err := db.StoreReport(ctx, clusters[0], report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+				return err
+			}},
+			{"get", func(db *database.Resources) error {
+				_, err := db.Get(ctx, clusters[0], "")
+				return err
+			}},
+			{"change", func(db *database.Resources) error {
+				return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+					c, err := tx.Lock(ctx, clusters[0], "")
+					if err != nil {
+						return err
+					}
+					_, err = tx.Update(ctx, c, models.Change{Spec: true}, pull, f.event(models.Updated, v1.ReasonSpecChanged))
+					return err
+				})
+			}},
+			{"creation", func(db *database.Resources) error {
+				c := &models.Resource{ID: newID(), ClusterID: f.home(t, "alice@example.com"), Name: newID(), CreatedBy: "alice@example.com", Spec: v1.Object(`{}`)}
+				_, err := db.Insert(ctx, c, pull, f.event(models.Created, v1.ReasonCreated))
+				return err
+			}},
+			{"deletion", func(db *database.Resources) error {
+				return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+					_, err := tx.Delete(ctx, clusters[0], f.event(models.Deleted, v1.ReasonDeletionRequested))
+					return err
+				})
+			}},
+		}
+
+		if f.kind == models.KindNodePool {
+			operations = append(operations, operation{"deletion of a cluster", func(db *database.Resources) error {
+				return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
+					_, err := tx.LockWithin(ctx, f.home(t, "alice@example.com"))
+					return err
+				})
+			}})
+		}
+
+		// The indexes of what was full before are not small.
+		fill()
+		f.exec(t, `TRUNCATE clusters CASCADE`)
+		f.exec(t, `DELETE FROM outbox`)
+		f.exec(t, `VACUUM ANALYZE`)
+		clusters = []string{f.create(t, "first").ID}
+		pools := make([]*database.Resources, len(operations))
+		for i, op := range operations {
+			db, err := database.Open(ctx, database.Options{URL: f.url, MaxOpenConns: 1})
+			must(t, err)
+			t.Cleanup(db.Close)
+			pools[i] = db.Resources(f.kind)
+			must(t, op.do(pools[i]))
+		}
+		fill()
+		f.exec(t, `UPDATE reconciliation_schedule SET next_reconcile_at = now() - interval '1 s' WHERE cluster_id IN (SELECT id FROM clusters LIMIT 100)`)
+		f.exec(t, `UPDATE clusters SET status_dirty = true WHERE id IN (SELECT id FROM clusters LIMIT 10)`)
+		clusters = value[[]string](t, f, `SELECT array_agg(id::text) FROM (SELECT id FROM clusters LIMIT 10) c`)
+		claim = value[string](t, f, `SELECT claim::text FROM outbox WHERE generation = 6 LIMIT 1`)
+		rows, err := f.raw.Query(ctx, `SELECT seq, id::text FROM outbox WHERE generation = 6 ORDER BY seq OFFSET 100 LIMIT 20`)
+		must(t, err)
+		events, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e models.QueuedEvent, err error) {
+			return e, row.Scan(&e.Seq, &e.Event.ID)
+		})
+		must(t, err)
+
+		const read = `SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)::bigint + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)::bigint`
+		const flush = `SELECT pg_stat_force_next_flush()`
+		f.exec(t, flush)
+		for i, op := range operations {
+			before := value[int64](t, f, read)
+			must(t, op.do(pools[i]))
+			_, err := pools[i].Pool().Exec(ctx, flush)
+			must(t, err)
+			n := value[int64](t, f, read) - before
+			t.Logf("%-15s %6d rows and entries read", op.what, n)
+			if n < 1 || n > 500 {
+				t.Errorf("%s: %d rows and entries read, for ten at most", op.what, n)
+			}
+		}
+	})
 }
 
 // vacuum leaves a table as autovacuum would in time: all visible, with statistics. A row
@@ -437,7 +486,7 @@ func (f fixture) vacuum(t *testing.T, table string) {
 	const tries = 500
 	for range tries {
 		f.exec(t, `VACUUM ANALYZE `+table)
-		if value[bool](t, f, `SELECT relallvisible >= 0.99 * relpages FROM pg_class WHERE relname = $1`, table) {
+		if value[bool](t, f, `SELECT relallvisible >= 0.99 * relpages FROM pg_class WHERE relname = $1`, f.sql(table)) {
 			return
 		}
 	}
@@ -448,16 +497,17 @@ func (f fixture) vacuum(t *testing.T, table string) {
 // plan for all platforms, which would walk all clusters from the newest.
 func TestARarePlatformIsFoundByItsIndex(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.grow(t, fleet)
-	f.vacuum(t, "clusters")
-	for _, platform := range []string{"gcp", "aws", "gcp", "aws", "gcp", "aws", "gcp", "moon", "moon"} {
-		_, err := f.List(t.Context(), models.ListQuery{Platform: platform, Limit: 50}, 0)
-		must(t, err)
-	}
-	f.Close() // Its connections hand in their statistics as they end.
-	const read = `SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0)::bigint FROM pg_stat_user_tables WHERE relname = 'clusters'`
-	if n := value[int64](t, f, read); n > 2*fleet { // Filling the table reads it once.
-		t.Errorf("nine lists of 50, two of them of a platform that nobody is on, read %d rows", n)
-	}
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.grow(t, fleet)
+		f.vacuum(t, "clusters")
+		for _, platform := range []string{"gcp", "aws", "gcp", "aws", "gcp", "aws", "gcp", "moon", "moon"} {
+			_, err := f.List(t.Context(), models.ListQuery{Platform: platform, Limit: 50}, 0)
+			must(t, err)
+		}
+		f.Close() // Its connections hand in their statistics as they end.
+		const read = `SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0)::bigint FROM pg_stat_user_tables WHERE relname = 'clusters'`
+		if n := value[int64](t, f, read); n > 2*fleet { // Filling the table reads it once.
+			t.Errorf("nine lists of 50, two of them of a platform that nobody is on, read %d rows", n)
+		}
+	})
 }

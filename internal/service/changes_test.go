@@ -86,110 +86,113 @@ func TestSecretsThroughAPut(t *testing.T) {
 // user or an admin has it, refusals included.
 func TestTrap31_SecretsStayIn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	const key = "PRIVATE"
-	in := models.Draft{Name: "one", Spec: v1.Object(`{"serviceAccountSigningKey":"` + key + `"}`)}
-	c, err := w.Create(t.Context(), alice, in)
-	must(t, err)
-	id := c.ID
-	var answers []any
-	note := func(v any, err error) { answers = append(answers, v, err) }
-	note(c, nil)
-	note(w.Create(t.Context(), alice, in)) // The name is taken.
-	note(w.Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(`{"n":1}`)}, ""))
-	note(w.Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(`{"serviceAccountSigningKey":"` + key + `2","platform":{"type":"!"}}`)}, ""))
-	for _, by := range []models.Actor{alice, admin} {
-		note(w.Get(t.Context(), by, id))
-		note(w.List(t.Context(), by, models.ListQuery{}))
-		status, _, err := w.Status(t.Context(), by, id)
-		note(status, err)
-	}
-	note(w.Delete(t.Context(), alice, id, models.DeleteRequest{}))
-	for _, a := range answers {
-		text, err := json.Marshal(a)
+	eachKind(t, func(t *testing.T, w world) {
+		const key = "PRIVATE"
+		in := models.Draft{Name: "one", Spec: v1.Object(`{"serviceAccountSigningKey":"` + key + `"}`)}
+		c, err := w.Create(t.Context(), alice, in)
 		must(t, err)
-		if err, ok := a.(error); ok {
-			text = []byte(err.Error())
+		id := c.ID
+		var answers []any
+		note := func(v any, err error) { answers = append(answers, v, err) }
+		note(c, nil)
+		note(w.Create(t.Context(), alice, in)) // The name is taken.
+		note(w.Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(`{"n":1}`)}, ""))
+		note(w.Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(`{"serviceAccountSigningKey":"` + key + `2","platform":{"type":"!"}}`)}, ""))
+		for _, by := range []models.Actor{alice, admin} {
+			note(w.Get(t.Context(), by, id))
+			note(w.List(t.Context(), by, models.ListQuery{}))
+			status, _, err := w.Status(t.Context(), by, id)
+			note(status, err)
 		}
-		if strings.Contains(string(text), key) {
-			t.Errorf("an answer has the key: %s", text)
+		note(w.Delete(t.Context(), alice, id, models.DeleteRequest{}))
+		for _, a := range answers {
+			text, err := json.Marshal(a)
+			must(t, err)
+			if err, ok := a.(error); ok {
+				text = []byte(err.Error())
+			}
+			if strings.Contains(string(text), key) {
+				t.Errorf("an answer has the key: %s", text)
+			}
 		}
-	}
-	if events := value[string](t, w, `SELECT string_agg(outbox::text, ' ') FROM outbox`); strings.Contains(events, key) {
-		t.Errorf("an event has the key: %s", events)
-	}
+		if events := value[string](t, w, `SELECT string_agg(outbox::text, ' ') FROM outbox`); strings.Contains(events, key) {
+			t.Errorf("an event has the key: %s", events)
+		}
+	})
 }
 
 // TestWhatAPutLeaves: a spec makes a generation, its description an event without one,
 // and what changes nothing leaves no trace at all.
 func TestWhatAPutLeaves(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c, err := w.Create(t.Context(), alice, models.Draft{
-		Name: "one", Description: "d", Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"n":1,"list":[1,2],"o":{"x":1}}`),
-	})
-	must(t, err)
-	same := v1.Object(`{"o":{"x":1.0},"list":[1,2],"n":1e0}`)
-	for _, row := range []struct {
-		why    string
-		in     models.Edit
-		reason string // of the event; "" for no trace
-	}{
-		{"the same spec, spelled otherwise", models.Edit{Spec: same}, ""},
-		{"read, edit nothing, write", models.Edit{ID: &c.ID, Name: &c.Name, Description: new("d"), Labels: map[string]string{"a": "b"}, Paused: new(false), Spec: same, Generation: new(int64(1))}, ""},
-		{"a label", models.Edit{Spec: same, Labels: map[string]string{"a": "c"}}, v1.ReasonMetadataChanged},
-		{"no labels", models.Edit{Spec: same, Labels: map[string]string{}}, v1.ReasonMetadataChanged},
-		{"a description", models.Edit{Spec: same, Description: new("")}, v1.ReasonMetadataChanged},
-		{"a pause", models.Edit{Spec: same, Paused: new(true)}, v1.ReasonMetadataChanged},
-		{"the order of a list", models.Edit{Spec: v1.Object(`{"n":1,"list":[2,1],"o":{"x":1}}`)}, v1.ReasonSpecChanged},
-		{"an empty spec", models.Edit{Spec: v1.Object(`{}`)}, v1.ReasonSpecChanged},
-		{"both", models.Edit{Spec: v1.Object(`{"n":2}`), Paused: new(false)}, v1.ReasonSpecChanged},
-	} {
-		w.get(t, c.ID) // calculates the status, so that reading does not count
-		w.publish(t)
-		before, _ := w.get(t, c.ID)
-		footprint := w.footprint(t, c.ID)
-		up, err := w.Update(t.Context(), alice, c.ID, row.in, "")
+	eachKind(t, func(t *testing.T, w world) {
+		c, err := w.Create(t.Context(), alice, models.Draft{
+			Name: "one", Description: "d", Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"n":1,"list":[1,2],"o":{"x":1}}`),
+		})
 		must(t, err)
-		events := w.publish(t)
-		switch {
-		case row.reason == "":
-			if len(events) > 0 || up.ETag() != before.ETag() || up.Generation != before.Generation || w.footprint(t, c.ID) != footprint {
-				t.Errorf("%s: left a trace: %+v", row.why, events)
+		same := v1.Object(`{"o":{"x":1.0},"list":[1,2],"n":1e0}`)
+		for _, row := range []struct {
+			why    string
+			in     models.Edit
+			reason string // of the event; "" for no trace
+		}{
+			{"the same spec, spelled otherwise", models.Edit{Spec: same}, ""},
+			{"read, edit nothing, write", models.Edit{ID: &c.ID, Name: &c.Name, Description: new("d"), Labels: map[string]string{"a": "b"}, Paused: new(false), Spec: same, Generation: new(int64(1))}, ""},
+			{"a label", models.Edit{Spec: same, Labels: map[string]string{"a": "c"}}, v1.ReasonMetadataChanged},
+			{"no labels", models.Edit{Spec: same, Labels: map[string]string{}}, v1.ReasonMetadataChanged},
+			{"a description", models.Edit{Spec: same, Description: new("")}, v1.ReasonMetadataChanged},
+			{"a pause", models.Edit{Spec: same, Paused: new(true)}, v1.ReasonMetadataChanged},
+			{"the order of a list", models.Edit{Spec: v1.Object(`{"n":1,"list":[2,1],"o":{"x":1}}`)}, v1.ReasonSpecChanged},
+			{"an empty spec", models.Edit{Spec: v1.Object(`{}`)}, v1.ReasonSpecChanged},
+			{"both", models.Edit{Spec: v1.Object(`{"n":2}`), Paused: new(false)}, v1.ReasonSpecChanged},
+		} {
+			w.get(t, c.ID) // calculates the status, so that reading does not count
+			w.publish(t)
+			before, _ := w.get(t, c.ID)
+			footprint := w.footprint(t, c.ID)
+			up, err := w.Update(t.Context(), alice, c.ID, row.in, "")
+			must(t, err)
+			events := w.publish(t)
+			switch {
+			case row.reason == "":
+				if len(events) > 0 || up.ETag() != before.ETag() || up.Generation != before.Generation || w.footprint(t, c.ID) != footprint {
+					t.Errorf("%s: left a trace: %+v", row.why, events)
+				}
+			case len(events) != 1 || events[0].Event.Reason != row.reason || events[0].Event.Type != w.event(models.Updated) || events[0].Event.Generation != up.Generation:
+				t.Errorf("%s: events %+v", row.why, events)
+			case (up.Generation > before.Generation) != (row.reason == v1.ReasonSpecChanged) || up.ETag() == before.ETag() || !up.UpdatedAt.After(before.UpdatedAt):
+				t.Errorf("%s: generation %d after %d, ETag %s after %s", row.why, up.Generation, before.Generation, up.ETag(), before.ETag())
 			}
-		case len(events) != 1 || events[0].Event.Reason != row.reason || events[0].Event.Type != v1.ClusterUpdated || events[0].Event.Generation != up.Generation:
-			t.Errorf("%s: events %+v", row.why, events)
-		case (up.Generation > before.Generation) != (row.reason == v1.ReasonSpecChanged) || up.ETag() == before.ETag() || !up.UpdatedAt.After(before.UpdatedAt):
-			t.Errorf("%s: generation %d after %d, ETag %s after %s", row.why, up.Generation, before.Generation, up.ETag(), before.ETag())
 		}
-	}
+	})
 }
 
 // TestRefusedChangesLeaveNothing: a fault in a change is found before anything is written.
 func TestRefusedChangesLeaveNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.create(t, "one")
-	before := w.footprint(t, c.ID)
-	for _, row := range []struct {
-		in    models.Edit
-		field string
-	}{
-		{models.Edit{}, "spec"},
-		{models.Edit{Spec: v1.Object(`null`)}, "spec"},
-		{models.Edit{Spec: spec(1), Name: new("two")}, "name"},
-		{models.Edit{Spec: spec(1), ID: new("x")}, "id"},
-		{models.Edit{Spec: spec(1), TargetProjectID: new("p")}, "target_project_id"},
-		{models.Edit{Spec: v1.Object(`{"platform":{"type":"a b"}}`)}, "spec.platform.type"},
-		{models.Edit{Spec: spec(1), Labels: map[string]string{"!": ""}}, "labels.!"},
-	} {
-		_, err := w.Update(t.Context(), alice, c.ID, row.in, "")
-		wantCode(t, err, v1.CodeInvalidField)
-		if f := faultOf(t, err); f.Field != row.field {
-			t.Errorf("%+v: the fault is at %s, want %s", row.in, f.Field, row.field)
+	eachKind(t, func(t *testing.T, w world) {
+		c := w.create(t, "one")
+		before := w.footprint(t, c.ID)
+		for _, row := range []struct {
+			in    models.Edit
+			field string
+		}{
+			{models.Edit{}, "spec"},
+			{models.Edit{Spec: v1.Object(`null`)}, "spec"},
+			{models.Edit{Spec: spec(1), Name: new("two")}, "name"},
+			{models.Edit{Spec: spec(1), ID: new("x")}, "id"},
+			{models.Edit{Spec: spec(1), TargetProjectID: new("p")}, "target_project_id"},
+			{models.Edit{Spec: v1.Object(`{"platform":{"type":"a b"}}`)}, "spec.platform.type"},
+			{models.Edit{Spec: spec(1), Labels: map[string]string{"!": ""}}, "labels.!"},
+		} {
+			_, err := w.Update(t.Context(), alice, c.ID, row.in, "")
+			wantCode(t, err, v1.CodeInvalidField)
+			if f := faultOf(t, err); f.Field != row.field {
+				t.Errorf("%+v: the fault is at %s, want %s", row.in, f.Field, row.field)
+			}
 		}
-	}
-	if w.footprint(t, c.ID) != before {
-		t.Error("a refused change left something")
-	}
+		if w.footprint(t, c.ID) != before {
+			t.Error("a refused change left something")
+		}
+	})
 }

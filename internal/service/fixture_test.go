@@ -1,8 +1,10 @@
 package service_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,15 +24,21 @@ var (
 	admin = models.Actor{Email: "root@example.com", Admin: true}
 )
 
-// world is an installation: its use cases, its database, and a way past both.
+// world is an installation: the use cases of one kind, its database, and a way past both.
+// What tests say to it of clusters it says of its kind: their SQL is renamed, and a node pool
+// that they create is in a cluster of its creator's.
 type world struct {
 	*service.Resources
-	db  *database.Resources
-	url string
-	raw *pgxpool.Pool
+	kind     models.Kind
+	settings service.Settings
+	db       *database.Resources
+	url      string
+	raw      *pgxpool.Pool
+	// homes are the clusters of the node pools, by the addresses of their owners; nil for clusters.
+	homes map[string]string
 }
 
-// newWorld returns an installation, with the settings changed as a test wants them.
+// newWorld returns an installation of clusters, with the settings changed as a test wants them.
 func newWorld(t testing.TB, change ...func(*service.Settings)) world {
 	t.Helper()
 	url := dbtest.New(t)
@@ -44,7 +52,86 @@ func newWorld(t testing.TB, change ...func(*service.Settings)) world {
 	for _, c := range change {
 		c(&s)
 	}
-	return world{service.NewResources(models.KindCluster, db, s, func() {}, noObserver{}), db.Resources(models.KindCluster), url, raw}
+	return world{
+		Resources: service.NewResources(models.KindCluster, db, s, func() {}, noObserver{}),
+		kind:      models.KindCluster, settings: s, db: db.Resources(models.KindCluster), url: url, raw: raw,
+	}
+}
+
+// of returns the same installation with the use cases of another kind. The clusters that node
+// pools are created in are made past the service, and leave no events.
+func (w world) of(t testing.TB, kind models.Kind) world {
+	t.Helper()
+	w.Resources = service.NewResources(kind, w.db.DB, w.settings, func() {}, noObserver{})
+	w.kind, w.db, w.homes = kind, w.db.Resources(kind), nil
+	if kind == models.KindNodePool {
+		w.homes = map[string]string{}
+		for _, by := range []models.Actor{alice, bob, admin} {
+			var id string
+			must(t, w.raw.QueryRow(t.Context(), `INSERT INTO clusters (name, created_by) VALUES ('home', $1) RETURNING id::text`, by.Email).Scan(&id))
+			w.homes[by.Email] = id
+		}
+	}
+	return w
+}
+
+// eachKind runs a test in an installation of each kind.
+func eachKind(t *testing.T, test func(t *testing.T, w world), change ...func(*service.Settings)) {
+	t.Helper()
+	for _, kind := range models.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, change...).of(t, kind))
+		})
+	}
+}
+
+// event is the type of the kind's events of an action.
+func (w world) event(a models.Action) string { return w.kind.Event(a) }
+
+// nameExists is the code of a name that is taken.
+func (w world) nameExists() v1.Code { return models.CodeOf(w.kind.NameExists(nil)) }
+
+// notAppliedDeleted is the reason of a report on a deleted resource.
+func (w world) notAppliedDeleted() string {
+	if w.kind == models.KindNodePool {
+		return v1.NotAppliedNodePoolDeleted
+	}
+	return v1.NotAppliedDeleted
+}
+
+// home is the cluster that a node pool of an actor's is created in; "" for a cluster.
+func (w world) home(by models.Actor) string {
+	if home, ok := w.homes[by.Email]; ok {
+		return home
+	}
+	return w.homes[alice.Email]
+}
+
+// Create declares a resource, a node pool in the actor's cluster unless the draft names one.
+func (w world) Create(ctx context.Context, by models.Actor, in models.Draft) (*models.Resource, error) {
+	if in.ClusterID == "" {
+		in.ClusterID = w.home(by)
+	}
+	return w.Resources.Create(ctx, by, in)
+}
+
+// nodePoolNames are statements on clusters as those on node pools.
+var nodePoolNames sync.Map //nolint:gochecknoglobals // the same for all tests
+
+// sql names the tables of the kind in a statement on clusters, by the rule of the schema.
+func (w world) sql(t testing.TB, onClusters string) string {
+	t.Helper()
+	if w.kind == models.KindCluster {
+		return onClusters
+	}
+	if sql, known := nodePoolNames.Load(onClusters); known {
+		return sql.(string)
+	}
+	var sql string
+	must(t, w.raw.QueryRow(t.Context(), `SELECT nodepool_names($1)`, onClusters).Scan(&sql))
+	nodePoolNames.Store(onClusters, sql)
+	return sql
 }
 
 func must(t testing.TB, err error) {
@@ -57,7 +144,7 @@ func must(t testing.TB, err error) {
 // exec runs a statement past the service.
 func (w world) exec(t testing.TB, sql string, args ...any) {
 	t.Helper()
-	_, err := w.raw.Exec(t.Context(), sql, args...)
+	_, err := w.raw.Exec(t.Context(), w.sql(t, sql), args...)
 	must(t, err)
 }
 
@@ -70,14 +157,14 @@ func value[T any](t testing.TB, w world, sql string, args ...any) T {
 // values reads a column past the service.
 func values[T any](t testing.TB, w world, sql string, args ...any) []T {
 	t.Helper()
-	rows, err := w.raw.Query(t.Context(), sql, args...)
+	rows, err := w.raw.Query(t.Context(), w.sql(t, sql), args...)
 	must(t, err)
 	list, err := pgx.CollectRows(rows, pgx.RowTo[T])
 	must(t, err)
 	return list
 }
 
-// create declares a cluster of alice's.
+// create declares a resource of alice's.
 func (w world) create(t testing.TB, name string) *models.Resource {
 	t.Helper()
 	c, err := w.Create(t.Context(), alice, models.Draft{Name: name, Spec: v1.Object(`{"n":0}`)})
@@ -85,7 +172,7 @@ func (w world) create(t testing.TB, name string) *models.Resource {
 	return c
 }
 
-// put replaces the spec of a cluster of alice's.
+// put replaces the spec of a resource of alice's.
 func (w world) put(t testing.TB, id, spec string) *models.Resource {
 	t.Helper()
 	c, err := w.Update(t.Context(), alice, id, models.Edit{Spec: v1.Object(spec)}, "")
@@ -93,7 +180,7 @@ func (w world) put(t testing.TB, id, spec string) *models.Resource {
 	return c
 }
 
-// get reads a cluster as alice, and its status.
+// get reads a resource as alice, and its status.
 func (w world) get(t testing.TB, id string) (*models.Resource, v1.Status) {
 	t.Helper()
 	c, err := w.Get(t.Context(), alice, id)
@@ -120,7 +207,7 @@ func (w world) publish(t testing.TB) []models.QueuedEvent {
 	return events
 }
 
-// footprint is the versions of all rows of a cluster: it stays exactly while nothing is written.
+// footprint is the versions of all rows of a resource: it stays exactly while nothing is written.
 func (w world) footprint(t testing.TB, id string) string {
 	t.Helper()
 	return value[string](t, w, `
@@ -128,7 +215,7 @@ func (w world) footprint(t testing.TB, id string) string {
 			(SELECT xmin || '/' || ctid FROM clusters WHERE id = $1),
 			(SELECT string_agg(xmin || '/' || ctid, ',' ORDER BY controller_name) FROM controller_status WHERE cluster_id = $1),
 			(SELECT xmin || '/' || ctid FROM reconciliation_schedule WHERE cluster_id = $1),
-			(SELECT string_agg(xmin || '/' || ctid, ',' ORDER BY seq) FROM outbox WHERE cluster_id = $1))`, id)
+			(SELECT string_agg(xmin || '/' || ctid, ',' ORDER BY seq) FROM outbox WHERE resource_id = $1))`, id)
 }
 
 func statusOf(t testing.TB, c *models.Resource) v1.Status {

@@ -124,48 +124,52 @@ func waiter(t *testing.T, s *simulation) {
 // TestControllersThatWaitForEachOther move in seconds, and then it is quiet.
 func TestControllersThatWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	s := newSimulation(t, newWorld(t))
-	const aDone = 45
-	s.report(t, s.id, condition("a", v1.ConditionFalse, "Working", "", ""))
-	waiter(t, s)
-	a, readyAt := condition("a", v1.ConditionFalse, "Working", "", ""), 0
-	for s.second < 300 {
-		events := s.tick(t)
-		if s.second == aDone {
-			a = condition("a", v1.ConditionTrue, "Done", "", "")
-			s.report(t, s.id, a)
+	eachKind(t, func(t *testing.T, w world) {
+		s := newSimulation(t, w)
+		const aDone = 45
+		s.report(t, s.id, condition("a", v1.ConditionFalse, "Working", "", ""))
+		waiter(t, s)
+		a, readyAt := condition("a", v1.ConditionFalse, "Working", "", ""), 0
+		for s.second < 300 {
+			events := s.tick(t)
+			if s.second == aDone {
+				a = condition("a", v1.ConditionTrue, "Done", "", "")
+				s.report(t, s.id, a)
+			}
+			if len(events) > 0 {
+				s.report(t, s.id, a)
+				waiter(t, s)
+			}
+			if _, status := s.get(t, s.id); readyAt == 0 && status.Phase == v1.PhaseReady {
+				readyAt = s.second
+			}
 		}
-		if len(events) > 0 {
-			s.report(t, s.id, a)
-			waiter(t, s)
+		if readyAt == 0 || readyAt > aDone+5 {
+			t.Errorf("Ready at second %d, a was done at %d: %v", readyAt, aDone, s.woken)
 		}
-		if _, status := s.get(t, s.id); readyAt == 0 && status.Phase == v1.PhaseReady {
-			readyAt = s.second
+		if _, reactive := s.since(readyAt); reactive != 1 {
+			t.Errorf("%d reactive wake-ups after Ready, want one last: %v", reactive, s.woken)
 		}
-	}
-	if readyAt == 0 || readyAt > aDone+5 {
-		t.Errorf("Ready at second %d, a was done at %d: %v", readyAt, aDone, s.woken)
-	}
-	if _, reactive := s.since(readyAt); reactive != 1 {
-		t.Errorf("%d reactive wake-ups after Ready, want one last: %v", reactive, s.woken)
-	}
-	s.wantPeriodic(t, readyAt+5, 30*time.Second)
+		s.wantPeriodic(t, readyAt+5, 30*time.Second)
+	})
 }
 
 // TestTrap23_WhatMovesNothingWakesNobody: a controller whose own report wakes it made 52
 // events in 30 s with nobody doing anything.
 func TestTrap23_WhatMovesNothingWakesNobody(t *testing.T) {
 	t.Parallel()
-	s := newSimulation(t, newWorld(t))
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for s.second < 200 {
-		r := condition("dns", v1.ConditionTrue, "R", fmt.Sprintf("checked at second %d", s.second), "")
-		at = at.Add(time.Second)
-		r.Conditions[0].LastTransitionTime = &at
-		s.report(t, s.id, r)
-		s.tick(t)
-	}
-	s.wantPeriodic(t, 5, 30*time.Second) // The first report is news.
+	eachKind(t, func(t *testing.T, w world) {
+		s := newSimulation(t, w)
+		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		for s.second < 200 {
+			r := condition("dns", v1.ConditionTrue, "R", fmt.Sprintf("checked at second %d", s.second), "")
+			at = at.Add(time.Second)
+			r.Conditions[0].LastTransitionTime = &at
+			s.report(t, s.id, r)
+			s.tick(t)
+		}
+		s.wantPeriodic(t, 5, 30*time.Second) // The first report is news.
+	})
 }
 
 // TestRestlessMetadata: a controller that always has news wakes the others ever less
@@ -176,20 +180,23 @@ func TestRestlessMetadata(t *testing.T) {
 		return condition("dns", v1.ConditionTrue, "R", "", fmt.Sprintf(`{"n":%d}`, n))
 	}
 	for name, row := range map[string]struct {
+		kind       models.Kind
 		stable     bool
 		lane       time.Duration
 		most, wait int // reactive wake-ups, and until when in seconds
+		seconds    int
 	}{
-		"attention": {false, 30 * time.Second, 5, 100},
-		"stable":    {true, 5 * time.Minute, 8, 1200},
+		"attention":              {models.KindCluster, false, 30 * time.Second, 5, 100, 1800},
+		"attention, a node pool": {models.KindNodePool, false, 30 * time.Second, 5, 100, 900},
+		"stable":                 {models.KindCluster, true, 5 * time.Minute, 8, 1200, 3600},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSimulation(t, newWorld(t))
+			s := newSimulation(t, newWorld(t).of(t, row.kind))
 			if row.stable {
 				s.settleDown(t, restless(0))
 			}
-			for s.second < 3600 {
+			for s.second < row.seconds {
 				s.report(t, s.id, restless(s.second+1))
 				s.tick(t)
 			}
@@ -204,119 +211,127 @@ func TestRestlessMetadata(t *testing.T) {
 // TestWhatResetsTheDelay: a change of the spec, and the first Available=True of a controller at a generation.
 func TestWhatResetsTheDelay(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	id := w.create(t, "one").ID
-	tired := func() {
-		w.exec(t, `UPDATE reconciliation_schedule SET reactive = false, reactive_wakes = 10, next_reconcile_at = now() + interval '1 h'`)
-	}
-	wait := func() time.Duration {
-		return time.Duration(value[float64](t, w, `SELECT extract(epoch FROM next_reconcile_at - now())::float8 FROM reconciliation_schedule`) * float64(time.Second))
-	}
-	for i, row := range []struct {
-		why string
-		do  func()
-		max time.Duration
-	}{
-		{"a report that moves waits 2 s * 2^10", func() { w.report(t, id, condition("dns", v1.ConditionFalse, "A", "", "")) }, time.Hour},
-		{"the first Available", func() { w.report(t, id, condition("dns", v1.ConditionTrue, "A", "", "")) }, 2 * time.Second},
-		{"not again", func() { w.report(t, id, condition("dns", v1.ConditionFalse, "B", "", "")) }, time.Hour},
-		{"not the second Available", func() { w.report(t, id, condition("dns", v1.ConditionTrue, "C", "", "")) }, time.Hour},
-		{"another controller's first", func() { w.report(t, id, condition("net", v1.ConditionTrue, "A", "", "")) }, 2 * time.Second},
-		{"a new spec, by the attention interval", func() { w.put(t, id, `{"n":7}`) }, 30 * time.Second},
-		{"the first Available at the new generation", func() { w.report(t, id, condition("dns", v1.ConditionTrue, "C", "", "")) }, 2 * time.Second},
-	} {
-		tired()
-		row.do()
-		got := wait()
-		if got > row.max || row.max == time.Hour && got < 30*time.Minute {
-			t.Errorf("%d, %s: waits %s", i, row.why, got)
+	eachKind(t, func(t *testing.T, w world) {
+		id := w.create(t, "one").ID
+		tired := func() {
+			w.exec(t, `UPDATE reconciliation_schedule SET reactive = false, reactive_wakes = 10, next_reconcile_at = now() + interval '1 h'`)
 		}
-	}
-	tired()
-	w.put(t, id, `{"n":8}`)
-	w.report(t, id, condition("net", v1.ConditionFalse, "D", "", ""))
-	if got := wait(); got > 2*time.Second {
-		t.Errorf("after a change of the spec a report waits %s", got)
-	}
+		wait := func() time.Duration {
+			return time.Duration(value[float64](t, w, `SELECT extract(epoch FROM next_reconcile_at - now())::float8 FROM reconciliation_schedule`) * float64(time.Second))
+		}
+		for i, row := range []struct {
+			why string
+			do  func()
+			max time.Duration
+		}{
+			{"a report that moves waits 2 s * 2^10", func() { w.report(t, id, condition("dns", v1.ConditionFalse, "A", "", "")) }, time.Hour},
+			{"the first Available", func() { w.report(t, id, condition("dns", v1.ConditionTrue, "A", "", "")) }, 2 * time.Second},
+			{"not again", func() { w.report(t, id, condition("dns", v1.ConditionFalse, "B", "", "")) }, time.Hour},
+			{"not the second Available", func() { w.report(t, id, condition("dns", v1.ConditionTrue, "C", "", "")) }, time.Hour},
+			{"another controller's first", func() { w.report(t, id, condition("net", v1.ConditionTrue, "A", "", "")) }, 2 * time.Second},
+			{"a new spec, by the attention interval", func() { w.put(t, id, `{"n":7}`) }, 30 * time.Second},
+			{"the first Available at the new generation", func() { w.report(t, id, condition("dns", v1.ConditionTrue, "C", "", "")) }, 2 * time.Second},
+		} {
+			tired()
+			row.do()
+			got := wait()
+			if got > row.max || row.max == time.Hour && got < 30*time.Minute {
+				t.Errorf("%d, %s: waits %s", i, row.why, got)
+			}
+		}
+		tired()
+		w.put(t, id, `{"n":8}`)
+		w.report(t, id, condition("net", v1.ConditionFalse, "D", "", ""))
+		if got := wait(); got > 2*time.Second {
+			t.Errorf("after a change of the spec a report waits %s", got)
+		}
+	})
 }
 
 // TestReactiveDisabled: without a debounce no report wakes anybody.
 func TestReactiveDisabled(t *testing.T) {
 	t.Parallel()
-	s := newSimulation(t, newWorld(t, func(set *service.Settings) { set.Cadence.Debounce = 0 }))
-	for s.second < 100 {
-		s.report(t, s.id, condition("dns", v1.ConditionTrue, strconv.Itoa(s.second), "", ""))
-		s.tick(t)
-	}
-	s.wantPeriodic(t, 0, 30*time.Second)
+	eachKind(t, func(t *testing.T, w world) {
+		s := newSimulation(t, w)
+		for s.second < 100 {
+			s.report(t, s.id, condition("dns", v1.ConditionTrue, strconv.Itoa(s.second), "", ""))
+			s.tick(t)
+		}
+		s.wantPeriodic(t, 0, 30*time.Second)
+	}, func(set *service.Settings) { set.Cadence.Debounce = 0 })
 }
 
 // TestPausedClusters sleep through what would wake them, but for somebody who asks.
 func TestPausedClusters(t *testing.T) {
 	t.Parallel()
-	s := newSimulation(t, newWorld(t))
-	pause := func(yes bool) {
-		_, err := s.Update(t.Context(), alice, s.id, models.Edit{Spec: spec(0), Paused: &yes}, "")
+	eachKind(t, func(t *testing.T, w world) {
+		s := newSimulation(t, w)
+		pause := func(yes bool) {
+			_, err := s.Update(t.Context(), alice, s.id, models.Edit{Spec: spec(0), Paused: &yes}, "")
+			must(t, err)
+		}
+		pause(true)
+		for s.second < 90 {
+			s.report(t, s.id, condition("dns", v1.ConditionTrue, strconv.Itoa(s.second), "", ""))
+			s.tick(t)
+		}
+		if len(s.woken) > 0 {
+			t.Errorf("woken while paused: %v", s.woken)
+		}
+		_, err := s.Reconcile(t.Context(), alice, s.id)
 		must(t, err)
-	}
-	pause(true)
-	for s.second < 90 {
-		s.report(t, s.id, condition("dns", v1.ConditionTrue, strconv.Itoa(s.second), "", ""))
-		s.tick(t)
-	}
-	if len(s.woken) > 0 {
-		t.Errorf("woken while paused: %v", s.woken)
-	}
-	_, err := s.Reconcile(t.Context(), alice, s.id)
-	must(t, err)
-	if s.tick(t); len(s.woken) != 1 || s.woken[0].reason != v1.ReasonManual {
-		t.Errorf("asked while paused: %v", s.woken)
-	}
-	pause(false)
-	if s.tick(t); len(s.woken) != 2 {
-		t.Errorf("what was missed is not made up for: %v", s.woken)
-	}
+		if s.tick(t); len(s.woken) != 1 || s.woken[0].reason != v1.ReasonManual {
+			t.Errorf("asked while paused: %v", s.woken)
+		}
+		pause(false)
+		if s.tick(t); len(s.woken) != 2 {
+			t.Errorf("what was missed is not made up for: %v", s.woken)
+		}
+	})
 }
 
 // TestTrap13_ADeadlineThatNobodyReads: the pass finds the passing of time, too, once.
 func TestTrap13_ADeadlineThatNobodyReads(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	id := w.create(t, "one").ID
-	w.report(t, id, available("dns", v1.ConditionFalse))
-	w.get(t, id)
-	w.age(t, "31 min")
-	for _, want := range []int{1, 0} {
-		if n, err := w.Refresh(t.Context(), 100); n != want || err != nil {
-			t.Errorf("refreshed %d, %v, want %d", n, err, want)
+	eachKind(t, func(t *testing.T, w world) {
+		id := w.create(t, "one").ID
+		w.report(t, id, available("dns", v1.ConditionFalse))
+		w.get(t, id)
+		w.age(t, "31 min")
+		for _, want := range []int{1, 0} {
+			if n, err := w.Refresh(t.Context(), 100); n != want || err != nil {
+				t.Errorf("refreshed %d, %v, want %d", n, err, want)
+			}
 		}
-	}
-	if phase := value[string](t, w, `SELECT phase FROM clusters`); phase != string(v1.PhaseFailed) {
-		t.Errorf("stored phase %s", phase)
-	}
+		if phase := value[string](t, w, `SELECT phase FROM clusters`); phase != string(v1.PhaseFailed) {
+			t.Errorf("stored phase %s", phase)
+		}
+	})
 }
 
 // TestTrap13_AFailureThatNobodyReads kept its five minutes: the pass decides on what it
 // has calculated itself, and the calculation pulls the next event.
 func TestTrap13_AFailureThatNobodyReads(t *testing.T) {
 	t.Parallel()
-	s := newSimulation(t, newWorld(t, func(set *service.Settings) { set.Cadence.Debounce = 0 }))
-	s.settleDown(t, available("dns", v1.ConditionTrue))
-	failed := available("dns", v1.ConditionFalse)
-	failed.LastError = &v1.ReportError{ErrorType: v1.ErrorFatal}
-	s.report(t, s.id, failed)
-	if n, err := s.Refresh(t.Context(), 100); n != 1 || err != nil {
-		t.Fatalf("refreshed %d, %v", n, err)
-	}
-	var stored v1.Status
-	must(t, json.Unmarshal(value[[]byte](t, s.world, `SELECT status FROM clusters`), &stored))
-	if stored.Phase != v1.PhaseFailed {
-		t.Errorf("stored phase %s", stored.Phase)
-	}
-	for range 30 {
-		s.tick(t)
-	}
-	if len(s.woken) != 1 || s.woken[0].reason != v1.ReasonAttention {
-		t.Errorf("woken in the first 30 s of the failure: %v", s.woken)
-	}
+	eachKind(t, func(t *testing.T, w world) {
+		s := newSimulation(t, w)
+		s.settleDown(t, available("dns", v1.ConditionTrue))
+		failed := available("dns", v1.ConditionFalse)
+		failed.LastError = &v1.ReportError{ErrorType: v1.ErrorFatal}
+		s.report(t, s.id, failed)
+		if n, err := s.Refresh(t.Context(), 100); n != 1 || err != nil {
+			t.Fatalf("refreshed %d, %v", n, err)
+		}
+		var stored v1.Status
+		must(t, json.Unmarshal(value[[]byte](t, s.world, `SELECT status FROM clusters`), &stored))
+		if stored.Phase != v1.PhaseFailed {
+			t.Errorf("stored phase %s", stored.Phase)
+		}
+		for range 30 {
+			s.tick(t)
+		}
+		if len(s.woken) != 1 || s.woken[0].reason != v1.ReasonAttention {
+			t.Errorf("woken in the first 30 s of the failure: %v", s.woken)
+		}
+	}, func(set *service.Settings) { set.Cadence.Debounce = 0 })
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
-	"github.com/cls-backend/cls-backend/internal/database"
 	"github.com/cls-backend/cls-backend/internal/dbtest"
 	"github.com/cls-backend/cls-backend/internal/models"
 	"github.com/cls-backend/cls-backend/internal/service"
@@ -26,16 +25,6 @@ func settings() service.Settings {
 		},
 		ProgressDeadline: 30 * time.Minute,
 	}
-}
-
-func newClusters(t testing.TB) (*service.Resources, *database.DB) {
-	t.Helper()
-	db, err := database.Open(t.Context(), database.Options{URL: dbtest.New(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	return service.NewResources(models.KindCluster, db, settings(), func() {}, noObserver{}), db
 }
 
 var (
@@ -59,82 +48,83 @@ func phaseOf(t *testing.T, c *models.Resource) v1.Status {
 	return s
 }
 
-// TestLifeOfACluster follows one cluster through every use case.
-func TestLifeOfACluster(t *testing.T) {
+// TestLifeOfAResource follows one resource through every use case.
+func TestLifeOfAResource(t *testing.T) {
 	t.Parallel()
-	clusters, db := newClusters(t)
-	ctx := t.Context()
+	eachKind(t, func(t *testing.T, w world) {
+		ctx := t.Context()
 
-	c, err := clusters.Create(ctx, alice, models.Draft{Name: "one", Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"platform":{"type":"GCP"}}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := phaseOf(t, c); s.Phase != v1.PhasePending || c.Platform != "gcp" {
-		t.Fatalf("created: %+v", s)
-	}
-	events, err := db.ClaimEvents(ctx, "0197a7c0-0000-7000-8000-000000000001", time.Second, 10)
-	if err != nil || len(events) != 1 || events[0].Event.Type != v1.ClusterCreated {
-		t.Fatalf("events %+v, %v", events, err)
-	}
-	if err := db.MarkPublished(ctx, events); err != nil {
-		t.Fatal(err)
-	}
-	res, err := clusters.Report(ctx, robot, c.ID, available("dns", v1.ConditionTrue))
-	if err != nil || !res.Applied {
-		t.Fatalf("report: %+v %v", res, err)
-	}
-	got, err := clusters.Get(ctx, alice, c.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := phaseOf(t, got); s.Phase != v1.PhaseReady {
-		t.Fatalf("after report: %+v", s)
-	}
-	up, err := clusters.Update(ctx, alice, c.ID, models.Edit{Spec: v1.Object(`{"x":1}`)}, got.ETag())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := phaseOf(t, up); s.Phase != v1.PhaseProgressing || up.Generation != 2 {
-		t.Fatalf("after update: %+v %d", s, up.Generation)
-	}
-	if n, err := clusters.Refresh(ctx, 10); n != 1 || err != nil {
-		t.Fatalf("refresh: %d %v", n, err)
-	}
-	if _, err := clusters.Reconcile(ctx, alice, c.ID); err != nil {
-		t.Fatal(err)
-	}
-	late, err := clusters.WakeDue(ctx, time.Hour, 10)
-	if err != nil || len(late) != 1 {
-		t.Fatalf("wake: %v %v", late, err)
-	}
-	page, err := clusters.List(ctx, alice, models.ListQuery{Phase: v1.PhaseProgressing})
-	if err != nil || len(page.Resources) != 1 || page.Total != 1 {
-		t.Fatalf("list: %+v %v", page, err)
-	}
-	for _, sel := range []string{"a=b", "a in (b,c)", "a", "!z", "a!=c", "z notin (b)"} {
-		reqs, err := models.ParseSelector(sel)
+		c, err := w.Create(ctx, alice, models.Draft{Name: "one", Labels: map[string]string{"a": "b"}, Spec: v1.Object(`{"platform":{"type":"GCP"}}`)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, err := clusters.List(ctx, alice, models.ListQuery{Labels: reqs, ExactTotal: true})
-		if err != nil || len(page.Resources) != 1 {
-			t.Fatalf("list %s: %+v %v", sel, page, err)
+		if s := phaseOf(t, c); s.Phase != v1.PhasePending || c.Platform != "gcp" {
+			t.Fatalf("created: %+v", s)
 		}
-	}
-	if _, reports, err := clusters.Status(ctx, alice, c.ID); err != nil || len(reports) != 1 {
-		t.Fatalf("status: %+v %v", reports, err)
-	}
-	if _, err := clusters.Delete(ctx, alice, c.ID, models.DeleteRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := clusters.Get(ctx, alice, c.ID); models.CodeOf(err) != v1.CodeNotFound {
-		t.Fatalf("get after delete: %v", err)
-	}
-	res, err = clusters.Report(ctx, robot, c.ID, available("dns", v1.ConditionTrue))
-	if err != nil || res.Applied || res.Reason != v1.NotAppliedDeleted {
-		t.Fatalf("report after delete: %+v %v", res, err)
-	}
-	if b, err := db.Backlog(ctx); err != nil || b.Unpublished != 3 {
-		t.Fatalf("backlog: %+v %v", b, err)
-	}
+		events, err := w.db.ClaimEvents(ctx, "0197a7c0-0000-7000-8000-000000000001", time.Second, 10)
+		if err != nil || len(events) != 1 || events[0].Event.Type != w.event(models.Created) {
+			t.Fatalf("events %+v, %v", events, err)
+		}
+		if err := w.db.MarkPublished(ctx, events); err != nil {
+			t.Fatal(err)
+		}
+		res, err := w.Report(ctx, robot, c.ID, available("dns", v1.ConditionTrue))
+		if err != nil || !res.Applied {
+			t.Fatalf("report: %+v %v", res, err)
+		}
+		got, err := w.Get(ctx, alice, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := phaseOf(t, got); s.Phase != v1.PhaseReady {
+			t.Fatalf("after report: %+v", s)
+		}
+		up, err := w.Update(ctx, alice, c.ID, models.Edit{Spec: v1.Object(`{"x":1}`)}, got.ETag())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := phaseOf(t, up); s.Phase != v1.PhaseProgressing || up.Generation != 2 {
+			t.Fatalf("after update: %+v %d", s, up.Generation)
+		}
+		if n, err := w.Refresh(ctx, 10); n != 1 || err != nil {
+			t.Fatalf("refresh: %d %v", n, err)
+		}
+		if _, err := w.Reconcile(ctx, alice, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		late, err := w.WakeDue(ctx, time.Hour, 10)
+		if err != nil || len(late) != 1 {
+			t.Fatalf("wake: %v %v", late, err)
+		}
+		page, err := w.List(ctx, alice, models.ListQuery{Phase: v1.PhaseProgressing})
+		if err != nil || len(page.Resources) != 1 || page.Total != 1 {
+			t.Fatalf("list: %+v %v", page, err)
+		}
+		for _, sel := range []string{"a=b", "a in (b,c)", "a", "!z", "a!=c", "z notin (b)"} {
+			reqs, err := models.ParseSelector(sel)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := w.List(ctx, alice, models.ListQuery{Labels: reqs, ExactTotal: true})
+			if err != nil || len(page.Resources) != 1 {
+				t.Fatalf("list %s: %+v %v", sel, page, err)
+			}
+		}
+		if _, reports, err := w.Status(ctx, alice, c.ID); err != nil || len(reports) != 1 {
+			t.Fatalf("status: %+v %v", reports, err)
+		}
+		if _, err := w.Delete(ctx, alice, c.ID, models.DeleteRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Get(ctx, alice, c.ID); models.CodeOf(err) != v1.CodeNotFound {
+			t.Fatalf("get after delete: %v", err)
+		}
+		res, err = w.Report(ctx, robot, c.ID, available("dns", v1.ConditionTrue))
+		if err != nil || res.Applied || res.Reason != w.notAppliedDeleted() {
+			t.Fatalf("report after delete: %+v %v", res, err)
+		}
+		if b, err := w.db.Backlog(ctx); err != nil || b.Unpublished != 3 {
+			t.Fatalf("backlog: %+v %v", b, err)
+		}
+	})
 }

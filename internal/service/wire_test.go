@@ -122,70 +122,75 @@ func (m *meter) measure(call func()) traffic {
 // not parallel within: there is one connection.
 func TestTrap14_StatementsOfEachCall(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	m := startMeter(t, w.url)
-	db, err := database.Open(t.Context(), database.Options{URL: m.url, MaxOpenConns: 1})
-	must(t, err)
-	t.Cleanup(db.Close)
-	clusters := service.NewResources(models.KindCluster, db, settings(), func() {}, noObserver{})
-	ctx := t.Context()
-	page := make([]string, 50)
-	for i := range page {
-		page[i] = w.create(t, fmt.Sprintf("page-%d", i)).ID
-	}
-	id := page[0]
-	n := 0
-	allDirty := func() { w.exec(t, `UPDATE clusters SET status_dirty = true`) }
-	for _, row := range []struct {
-		call    string
-		prepare func()
-		do      func() error
-		want    traffic
-	}{
-		{"create", func() { n++ }, func() error {
-			_, err := clusters.Create(ctx, alice, models.Draft{Name: fmt.Sprintf("new-%d", n)})
-			return err
-		}, traffic{1, 1}},
-		{"get of a dirty one", allDirty, func() error { _, err := clusters.Get(ctx, alice, id); return err }, traffic{2, 2}},
-		{"get of a clean one", func() {}, func() error { _, err := clusters.Get(ctx, alice, id); return err }, traffic{1, 1}},
-		{"report, changed", func() { n++ }, func() error {
-			_, err := clusters.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, strconv.Itoa(n), "", ""))
-			return err
-		}, traffic{1, 1}},
-		{"report, equal", func() {}, func() error {
-			_, err := clusters.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, strconv.Itoa(n), "", ""))
-			return err
-		}, traffic{1, 1}},
-		{"reconcile", func() {}, func() error { _, err := clusters.Reconcile(ctx, alice, id); return err }, traffic{1, 1}},
-		{"list of 50 dirty ones", allDirty, list(clusters, models.ListQuery{}), traffic{3, 2}},
-		{"list of 50 clean ones", func() {}, list(clusters, models.ListQuery{}), traffic{2, 1}},
-		{"list of 50 dirty ones by phase", allDirty, list(clusters, models.ListQuery{Phase: v1.PhasePending}), traffic{9, 3}},
-		{"list of 50 clean ones by phase", func() {}, list(clusters, models.ListQuery{Phase: v1.PhasePending}), traffic{4, 1}},
-		{"put of a new spec", func() { n++ }, func() error {
-			_, err := clusters.Update(ctx, alice, id, models.Edit{Spec: spec(n)}, "")
-			return err
-		}, traffic{4, 4}}, // begin, lock, write, commit
-		{"refresh of 50", allDirty, func() error { _, err := clusters.Refresh(ctx, 100); return err }, traffic{3, 3}},
-		{"pass with everybody due", func() { n++ }, func() error {
-			_, err := clusters.WakeDue(ctx, ahead(n), 100)
-			return err
-		}, traffic{4, 4}}, // begin, claim, wake, commit
-	} {
-		var got traffic
-		for range 2 { // The first time prepares the statements.
-			row.prepare()
-			got = m.measure(func() { must(t, row.do()) })
+	eachKind(t, func(t *testing.T, w world) {
+		m := startMeter(t, w.url)
+		db, err := database.Open(t.Context(), database.Options{URL: m.url, MaxOpenConns: 1})
+		must(t, err)
+		t.Cleanup(db.Close)
+		resources := service.NewResources(w.kind, db, settings(), func() {}, noObserver{})
+		ctx := t.Context()
+		page := make([]string, 50)
+		for i := range page {
+			page[i] = w.create(t, fmt.Sprintf("page-%d", i)).ID
 		}
-		if got != row.want {
-			t.Errorf("%s: %+v, want %+v", row.call, got, row.want)
+		id := page[0]
+		n := 0
+		creation := traffic{1, 1}
+		if w.kind == models.KindNodePool { // It reads its cluster first.
+			creation = traffic{2, 2}
 		}
-	}
+		allDirty := func() { w.exec(t, `UPDATE clusters SET status_dirty = true`) }
+		for _, row := range []struct {
+			call    string
+			prepare func()
+			do      func() error
+			want    traffic
+		}{
+			{"create", func() { n++ }, func() error {
+				_, err := resources.Create(ctx, alice, models.Draft{Name: fmt.Sprintf("new-%d", n), ClusterID: w.home(alice)})
+				return err
+			}, creation},
+			{"get of a dirty one", allDirty, func() error { _, err := resources.Get(ctx, alice, id); return err }, traffic{2, 2}},
+			{"get of a clean one", func() {}, func() error { _, err := resources.Get(ctx, alice, id); return err }, traffic{1, 1}},
+			{"report, changed", func() { n++ }, func() error {
+				_, err := resources.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, strconv.Itoa(n), "", ""))
+				return err
+			}, traffic{1, 1}},
+			{"report, equal", func() {}, func() error {
+				_, err := resources.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, strconv.Itoa(n), "", ""))
+				return err
+			}, traffic{1, 1}},
+			{"reconcile", func() {}, func() error { _, err := resources.Reconcile(ctx, alice, id); return err }, traffic{1, 1}},
+			{"list of 50 dirty ones", allDirty, list(resources, models.ListQuery{}), traffic{3, 2}},
+			{"list of 50 clean ones", func() {}, list(resources, models.ListQuery{}), traffic{2, 1}},
+			{"list of 50 dirty ones by phase", allDirty, list(resources, models.ListQuery{Phase: v1.PhasePending}), traffic{9, 3}},
+			{"list of 50 clean ones by phase", func() {}, list(resources, models.ListQuery{Phase: v1.PhasePending}), traffic{4, 1}},
+			{"put of a new spec", func() { n++ }, func() error {
+				_, err := resources.Update(ctx, alice, id, models.Edit{Spec: spec(n)}, "")
+				return err
+			}, traffic{4, 4}}, // begin, lock, write, commit
+			{"refresh of 50", allDirty, func() error { _, err := resources.Refresh(ctx, 100); return err }, traffic{3, 3}},
+			{"pass with everybody due", func() { n++ }, func() error {
+				_, err := resources.WakeDue(ctx, ahead(n), 100)
+				return err
+			}, traffic{4, 4}}, // begin, claim, wake, commit
+		} {
+			var got traffic
+			for range 2 { // The first time prepares the statements.
+				row.prepare()
+				got = m.measure(func() { must(t, row.do()) })
+			}
+			if got != row.want {
+				t.Errorf("%s: %+v, want %+v", row.call, got, row.want)
+			}
+		}
+	})
 }
 
 // list returns a call that must answer a page of 50.
-func list(clusters *service.Resources, q models.ListQuery) func() error {
+func list(resources *service.Resources, q models.ListQuery) func() error {
 	return func() error {
-		page, err := clusters.List(context.Background(), alice, q)
+		page, err := resources.List(context.Background(), alice, q)
 		if err == nil && len(page.Resources) != models.DefaultLimit {
 			err = fmt.Errorf("a page of %d", len(page.Resources))
 		}
