@@ -10,10 +10,11 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// lockWithin locks in the order of the ids, as everything does that locks several.
+// lockWithin locks in the order of the ids, as everything does that locks several. No index of the
+// living ones is to seem to serve it.
 const lockWithin = `
 	SELECT ` + resourceColumns + `
-	FROM clusters c WHERE c.target_project_id = $1 AND c.deleted_at IS NULL ORDER BY c.id FOR NO KEY UPDATE`
+	FROM clusters c WHERE c.target_project_id = $1 AND coalesce(c.deleted_at, 'infinity') = 'infinity' ORDER BY c.id FOR NO KEY UPDATE`
 
 // lockWakes holds the wake-ups of a cluster and its node pools before the first of them is taken
 // back: in the order in which relays lock what they have published, which a deletion of one

@@ -420,7 +420,7 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 			}},
 			{"deletion", func(db *database.Resources) error {
 				return db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
-					_, err := tx.Delete(ctx, clusters[0], f.event(models.Deleted, v1.ReasonDeletionRequested))
+					_, err := tx.Delete(ctx, clusters[0], time.Minute, f.event(models.Deleted, v1.ReasonDeletionRequested))
 					return err
 				})
 			}},
