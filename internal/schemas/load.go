@@ -45,9 +45,7 @@ func Load(dir string) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the folder of schemas: %w", err)
 	}
-	l := loader{dir: dir, strict: compiler(), lax: compiler()}
-	l.lax.RegisterVocabulary(memberNames())
-	l.lax.AssertVocabs()
+	l := newLoader(dir)
 	for _, entry := range entries {
 		l.read(entry.Name())
 	}
@@ -96,6 +94,13 @@ type loader struct {
 	// lax needs, the library leaves parts of that out.
 	strict, lax *jsonschema.Compiler
 	faults      []error
+}
+
+func newLoader(dir string) *loader {
+	l := &loader{dir: dir, strict: compiler(), lax: compiler()}
+	l.lax.RegisterVocabulary(memberNames())
+	l.lax.AssertVocabs()
+	return l
 }
 
 func (l *loader) fault(name, format string, args ...any) {
