@@ -11,8 +11,13 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// maxFaults is how many faults Check returns at most. It is what an answer has room for.
-const maxFaults = 100
+// maxFaults is how many faults Check returns at most: what an answer has room for. maxValues is how
+// many values a spec may hold to be judged. The library keeps every fault it finds: a body of 1 MiB
+// has room for 500,000 values, and a choice for each would take gigabytes.
+const (
+	maxFaults = 100
+	maxValues = 100_000
+)
 
 // Check holds a spec against the schema for its kind and platform, in lower case; without one
 // nothing is wrong. Faults come in the order of their places, the first 100 of them, and no reason
@@ -38,6 +43,9 @@ func (s *Set) Check(kind models.Kind, platform string, spec, stored v1.Object) [
 	if err != nil { // It was decoded before.
 		return []models.Fault{{Field: "spec", Reason: "must be a JSON object"}}
 	}
+	if size(value) > maxValues {
+		return tooMany(stored)
+	}
 	w := walk{faults: withoutLeftovers(judge(schema, value, false))}
 	if len(w.faults) > 0 && !stored.IsEmpty() {
 		w.faults = unforgiven(schema, w.faults, spec, stored)
@@ -48,6 +56,30 @@ func (s *Set) Check(kind models.Kind, platform string, spec, stored v1.Object) [
 		list = append(list, f.shown(value))
 	}
 	return list
+}
+
+// size returns how many values a value consists of.
+func size(value any) int {
+	n := 1
+	switch value := value.(type) {
+	case map[string]any:
+		for _, member := range value {
+			n += size(member)
+		}
+	case []any:
+		for _, element := range value {
+			n += size(element)
+		}
+	}
+	return n
+}
+
+// tooMany returns the fault of a spec of too many values, which is forgiven like any other.
+func tooMany(stored v1.Object) []models.Fault {
+	if old, err := jsonschema.UnmarshalJSON(strings.NewReader(stored.String())); err == nil && size(old) > maxValues {
+		return nil
+	}
+	return []models.Fault{{Field: "spec", Reason: "holds more than " + strconv.Itoa(maxValues) + " values, too many to hold against its schema"}}
 }
 
 // unforgiven returns the faults that a change of the stored spec is refused for.

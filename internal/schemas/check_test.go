@@ -158,6 +158,9 @@ func TestForgives(t *testing.T) {
 		{"the alternative becomes known", union, `{"u":{"x":"s"}}`, `{"u":{"x":"s","kind":"a"}}`, ""},
 		{"the alternative becomes known, with another fault", union, `{"u":{"x":"s"}}`, `{"u":{"x":"s","kind":"a","y":"s"}}`, "spec.u.y must be an integer"},
 		{"another alternative for one that was right", union, `{"u":{"kind":"b","x":"s"}}`, `{"u":{"kind":"a","x":"s"}}`, "spec.u.r is required; spec.u.x must be an integer"},
+		{"the alternative is not known any more", union, `{"u":{"kind":"a","x":"s"}}`, `{"u":{"x":"s"}}`, ""},
+		{"no such alternative, before and after", union, `{"u":{"kind":"c"}}`, `{"u":{"kind":"c","z":1}}`, ""},
+		{"no such alternative for another that is none", union, `{"u":{"kind":"c"}}`, `{"u":{"kind":"d"}}`, `spec.u.kind must be one of "a", "b"`},
 		{"the choice within an element that moves", `{"properties":{"l":{"items":` + neither + `}}}`, `{"l":[{"u":{}}]}`, `{"l":[{"u":{"p":1}},{"u":{}}]}`, ""},
 
 		{"a condition asks for more", cond, `{"mode":"one"}`, `{"mode":"ha"}`, "spec.n is required"},
@@ -240,7 +243,7 @@ func TestVeryManyFaults(t *testing.T) {
 	t.Parallel()
 	set := clusters(t, `{"properties":{"l":{"items":{"type":"integer"}},"z":{"type":"integer"}}}`)
 	var list []string
-	for i := range 100_000 {
+	for i := range 50_000 {
 		list = append(list, `"`+strconv.Itoa(i)+`"`)
 	}
 	spec := func(z string) string { return `{"l":[` + strings.Join(list, ",") + `],"z":` + z + `}` }
@@ -249,6 +252,25 @@ func TestVeryManyFaults(t *testing.T) {
 		t.Errorf("%d faults, from %s to %s", len(got), got[0], got[len(got)-1])
 	}
 	if got := set.said(spec(`""`), spec("0")); len(got) != 1 || got[0] != "spec.z must be an integer" {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestTooManyValues: what would take too long to judge is refused, unless it was there before.
+func TestTooManyValues(t *testing.T) {
+	t.Parallel()
+	set := clusters(t, `{"properties":{"z":{"type":"integer"}}}`)
+	spec := func(n int) string { return `{"l":[` + strings.Repeat("1,", n) + `1]}` }
+	const want = "spec holds more than 100000 values, too many to hold against its schema"
+	if got := set.said(spec(99_997), ""); len(got) > 0 {
+		t.Errorf("got %v", got)
+	}
+	for _, stored := range []string{"", `{"l":1}`} {
+		if got := set.said(spec(99_998), stored); len(got) != 1 || got[0] != want {
+			t.Errorf("got %v", got)
+		}
+	}
+	if got := set.said(spec(99_998), spec(100_000)); len(got) > 0 {
 		t.Errorf("got %v", got)
 	}
 }
