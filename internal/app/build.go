@@ -21,6 +21,7 @@ import (
 	"github.com/cls-backend/cls-backend/internal/pubsub"
 	"github.com/cls-backend/cls-backend/internal/reconciliation"
 	"github.com/cls-backend/cls-backend/internal/retention"
+	"github.com/cls-backend/cls-backend/internal/schemas"
 	"github.com/cls-backend/cls-backend/internal/service"
 	"github.com/cls-backend/cls-backend/internal/telemetry"
 )
@@ -35,6 +36,7 @@ type parts struct {
 	cfg     config.Config
 	options Options
 	log     *slog.Logger
+	rules   service.Settings
 
 	db            *database.DB
 	pubsub        *pubsub.Service
@@ -57,12 +59,29 @@ type parts struct {
 func build(ctx context.Context, cfg config.Config, o Options) (*parts, error) {
 	p := &parts{cfg: cfg, options: o, log: o.Log, metrics: telemetry.NewMetrics()}
 	p.metrics.SetBuild(o.Build.Version, o.Build.Commit)
-	for _, step := range []func(context.Context) error{p.buildStores, p.buildLoops, p.buildServers} {
+	for _, step := range []func(context.Context) error{p.buildRules, p.buildStores, p.buildLoops, p.buildServers} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, p.close(ctx))
 		}
 	}
 	return p, nil
+}
+
+// buildRules reads the schemas, if there are any: a folder that is not what it should be stops the
+// start before anything is opened.
+func (p *parts) buildRules(context.Context) error {
+	p.rules = settings(p.cfg)
+	dir := p.cfg.Spec.SchemaDir
+	if dir == "" {
+		return nil
+	}
+	set, err := schemas.Load(dir)
+	if err != nil {
+		return fmt.Errorf("SPEC_SCHEMA_DIR=%q is refused:\n%w", dir, err)
+	}
+	p.rules.Schema = set.Check
+	p.log.Info("specs are checked", "schemas", set.Len(), "folder", dir)
+	return nil
 }
 
 func (p *parts) buildStores(ctx context.Context) error {
@@ -109,8 +128,8 @@ func (p *parts) tracerIfOn() trace.TracerProvider {
 
 func (p *parts) buildLoops(context.Context) error {
 	p.relay = outbox.New(p.db, p.pubsub, p.metrics, p.log, outbox.Options{})
-	p.clusters = service.NewResources(models.KindCluster, p.db, settings(p.cfg), p.relay.Nudge, p.metrics)
-	p.nodePools = service.NewResources(models.KindNodePool, p.db, settings(p.cfg), p.relay.Nudge, p.metrics)
+	p.clusters = service.NewResources(models.KindCluster, p.db, p.rules, p.relay.Nudge, p.metrics)
+	p.nodePools = service.NewResources(models.KindNodePool, p.db, p.rules, p.relay.Nudge, p.metrics)
 	if r := p.cfg.Reconciliation; r.Enabled {
 		p.scheduler = reconciliation.NewScheduler(r.CheckInterval, p.metrics, p.log, p.clusters, p.nodePools)
 	}

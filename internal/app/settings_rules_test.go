@@ -1,12 +1,16 @@
 package app_test
 
 import (
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/app"
 )
 
 func showRedaction(t *testing.T) {
@@ -45,6 +49,36 @@ func showDefaults(t *testing.T) {
 	if c := newWorld(t).create("plain", `{"n":1}`); strings.Contains(string(c.Spec), "release") {
 		t.Errorf("without the settings it became %s", c.Spec)
 	}
+}
+
+func showSchemas(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) { must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)) }
+	write("cluster.gcp.json", `{"properties":{"nodes":{"type":"integer"},"pull":{"properties":{"secret":{"pattern":"^x"}}}}}`)
+	write("nodepool.gcp.json", `{"required":["size"]}`)
+	w := newWorld(t, "SPEC_SCHEMA_DIR="+dir, "REDACTED_SPEC_FIELDS=pull.secret")
+	const bad = `{"name":"two","spec":{"platform":{"type":"gcp"},"nodes":"3","pull":{"secret":"hush"}}}`
+	a := w.send(http.MethodPost, list, bad, as(user)...)
+	a.expect(t, http.StatusBadRequest, `{"field":"spec.nodes","reason":"must be an integer","value":"3"}`)
+	a.expect(t, http.StatusBadRequest, `{"field":"spec.pull.secret","reason":"must match the pattern ^x"}`)
+	if strings.Contains(a.body+w.log.String(), "hush") {
+		t.Errorf("the secret is told: %s", a.body)
+	}
+	c := w.create("one", `{"platform":{"type":"gcp"},"nodes":3}`)
+	w.create("other", `{"platform":{"type":"aws"},"nodes":"3"}`)
+	pool := `{"name":"pool","cluster_id":"` + c.ID + `","spec":{"platform":{"type":"gcp"}}}`
+	w.send(http.MethodPost, "/api/v1/nodepools", pool, as(user)...).expect(t, http.StatusBadRequest, "spec.size is required")
+
+	write("cluster.GCP.json", `{}`)
+	write("cluster.aws.json", `{"type":"int"}`)
+	err := app.Run(t.Context(), configured(t, w.database, w.pubsub.Addr(), "SPEC_SCHEMA_DIR="+dir), app.Options{Log: slog.New(slog.DiscardHandler)})
+	for _, want := range []string{"SPEC_SCHEMA_DIR=", "cluster.GCP.json: ", "cluster.aws.json#/type "} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not named by %v", want, err)
+		}
+	}
+	newWorld(t).create("free", `{"platform":{"type":"gcp"},"nodes":"3"}`)
 }
 
 // often has a cluster woken every 200 ms, by passes every 20.

@@ -137,6 +137,9 @@ type Spec struct {
 	DefaultClusterVersion string `env:"DEFAULT_CLUSTER_VERSION" rule:"text"`
 	// Fills spec.release.channelGroup when a POST has none.
 	DefaultChannelGroup string `env:"DEFAULT_CHANNEL_GROUP" rule:"text"`
+	// JSON Schemas that specs must match: cluster.<platform>.json and
+	// nodepool.<platform>.json. A spec whose platform has none is free.
+	SchemaDir string `env:"SPEC_SCHEMA_DIR" rule:"folder"`
 }
 
 // Reconciliation is how often controllers are woken.

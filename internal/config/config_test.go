@@ -93,6 +93,7 @@ func samples() map[string]sample {
 		"REDACTED_SPEC_FIELDS":               {"credentials.token, spec.pullSecret", []string{"a..b", ".a", "a.", "a b", "spec", "a,", "spec."}},
 		"DEFAULT_CLUSTER_VERSION":            text,
 		"DEFAULT_CHANNEL_GROUP":              text,
+		"SPEC_SCHEMA_DIR":                    {"/etc/cls/our schemas", []string{"a\nb", "a\tb"}},
 		"RECONCILIATION_ENABLED":             boolean("false"),
 		"RECONCILIATION_CHECK_INTERVAL":      duration,
 		"RECONCILIATION_ATTENTION_INTERVAL":  duration,

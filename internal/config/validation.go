@@ -33,6 +33,7 @@ func rules() map[string]rule {
 		"hostport": {"address of the form host:port", isHostPort},
 		"sampler":  {"one of " + strings.Join(samplers, ", "), func(s string) bool { return slices.Contains(samplers, s) }},
 		"url":      {"http:// or https:// URL", isHTTP},
+		"folder":   {"path of a folder", func(s string) bool { return matches(`[^\pC]+`, s) }},
 		"text":     {"printable ASCII text of up to 100 characters", func(s string) bool { return len(s) <= 100 && printable(s) }},
 	}
 }

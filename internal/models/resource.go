@@ -87,6 +87,8 @@ type Rules struct {
 	Kind     Kind
 	Secrets  Secrets
 	Defaults Defaults
+	// Schema is what an installation asks of specs besides; nil for nothing.
+	Schema SpecCheck
 }
 
 // Of returns the rules for the node pools of a cluster: the release of the cluster is their default.
@@ -110,6 +112,7 @@ func (r Rules) New(in Draft, owner string) (*Resource, error) {
 		Paused: in.Paused, DeletionProtection: in.DeletionProtection,
 		CreatedBy: owner, Labels: in.Labels, Spec: r.withDefaults(in.Spec),
 	}
+	faults = append(faults, r.checkSchema(next.Spec, nil)...)
 	return next, r.check(next.Spec, faults)
 }
 
@@ -137,6 +140,7 @@ func (r Rules) Update(stored *Resource, in Edit) (*Resource, Change, error) {
 	var faults []Fault
 	if in.Spec.IsEmpty() {
 		faults = []Fault{{Field: "spec", Reason: "is required and must be an object"}}
+		in.Spec = stored.Spec
 	}
 	in.Spec = r.keepHidden(stored.Spec, in.Spec)
 	return r.replace(stored, in, faults)
@@ -176,10 +180,13 @@ func (r Rules) replace(stored *Resource, in Edit, faults []Fault) (*Resource, Ch
 	faults = append(faults, checkText("description", next.Description, maxDescription)...)
 	faults = append(faults, checkLabels(next.Labels)...)
 	next.Spec = in.Spec
+	change := Change{Spec: !sameJSON(stored.Spec, next.Spec), Metadata: differs(stored, &next)}
+	if change.Spec {
+		faults = append(faults, r.checkSchema(next.Spec, stored.Spec)...)
+	}
 	if err := r.check(next.Spec, faults); err != nil {
 		return nil, Change{}, err
 	}
-	change := Change{Spec: !sameJSON(stored.Spec, next.Spec), Metadata: differs(stored, &next)}
 	if !change.Spec {
 		next.Spec = stored.Spec
 	}

@@ -17,6 +17,8 @@ import (
 type Settings struct {
 	Secrets  models.Secrets
 	Defaults models.Defaults
+	// Schema is what is asked of specs besides; nil for nothing.
+	Schema models.SpecCheck
 	// Cadence is when controllers are woken.
 	Cadence models.Cadence
 	// ProgressDeadline is how long a cluster may be under way before it counts as failed.
@@ -48,7 +50,7 @@ func NewResources(kind models.Kind, db *database.DB, s Settings, nudge func(), o
 
 // rules returns the rules for a kind. A node pool has its default from its cluster.
 func (s Settings) rules(kind models.Kind) models.Rules {
-	r := models.Rules{Kind: kind, Secrets: s.Secrets}
+	r := models.Rules{Kind: kind, Secrets: s.Secrets, Schema: s.Schema}
 	if kind == models.KindCluster {
 		r.Defaults = s.Defaults
 	}
