@@ -63,6 +63,11 @@ func TestNodePools_ANewOneNeedsALivingCluster(t *testing.T) {
 	for _, as := range []string{ada, admin} {
 		of.do(call{method: "POST", path: nodepools, as: as, body: `{"name":"x","cluster_id":"` + unknown + `"}`}).fails(v1.CodeNotFound)
 	}
+	being := of.collection(models.KindNodePool, bob) // A deletion that waits for its controllers.
+	if _, err := of.pool.Exec(t.Context(), "UPDATE clusters SET deletion_timestamp = now() WHERE id = $1", being.home); err != nil {
+		t.Fatal(err)
+	}
+	being.do(call{method: "POST", path: nodepools, as: bob, body: being.body(`{"name":"x"}`)}).fails(v1.CodeClusterDeleting)
 	of.do(call{method: "DELETE", path: clusters + "/" + of.home, as: ada}).is(202)
 	for _, as := range []string{ada, admin} {
 		of.do(call{method: "POST", path: nodepools, as: as, body: of.body(`{"name":"x"}`)}).fails(v1.CodeNotFound)

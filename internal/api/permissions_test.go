@@ -44,7 +44,7 @@ func TestPermissions(t *testing.T) {
 			{"report", call{method: "PUT", path: "/%s/status", body: reportBody}, map[caller]int{user: 403, stranger: 403, control: 200, root: 403}},
 		} {
 			for who, status := range test.status {
-				name := strings.SplitN(who.who, "@", 2)[0]
+				name, _, _ := strings.Cut(who.who, "@")
 				r := of.declare(ada, fmt.Sprintf(`{"name":"c%d-%s"}`, n, name))
 				call := test.call
 				call.body = strings.ReplaceAll(call.body, "%s", name)

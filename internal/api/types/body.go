@@ -80,6 +80,7 @@ func DecodePatch(kind models.Kind, text []byte) (models.Patch, []v1.FieldError, 
 	return in, d.rest(), nil
 }
 
+<<<<<<< HEAD
 // DecodeRegistration reads the body of PUT /controllers/{name}, as DecodeCreate does. What an answer
 // says besides may be sent back.
 func DecodeRegistration(text []byte) (v1.RegisterController, []v1.FieldError, error) {
@@ -110,6 +111,8 @@ func (d *decoder) fixed(kind models.Kind, id, name, cluster, project **string) {
 	}
 }
 
+=======
+>>>>>>> wip-a1
 // outputOnly are the fields of a resource that a client may send back unchanged, or
 // changed, without effect (AIP-203).
 var outputOnly = []string{ //nolint:gochecknoglobals // a constant list
@@ -186,6 +189,20 @@ func optional[T any](d *decoder, name string, to **T, decode func(string, *T)) {
 		decode(name, *to)
 	}
 	delete(d.fields, name)
+}
+
+// fixed decodes the fields that a resource keeps for life.
+func (d *decoder) fixed(kind models.Kind, id, name, cluster, project **string) {
+	optional(d, "id", id, d.text)
+	optional(d, "name", name, d.text)
+	if kind == models.KindNodePool {
+		optional(d, "cluster_id", cluster, d.text)
+		if *cluster != nil {
+			**cluster = strings.ToLower(**cluster)
+		}
+	} else {
+		optional(d, "target_project_id", project, d.text)
+	}
 }
 
 // removable decodes a field of a merge patch: a null gives the zero value.

@@ -139,8 +139,8 @@ func TestDecode_KnowsEachFieldOfTheWireTypes(t *testing.T) {
 		{models.KindNodePool, update, reflect.TypeFor[v1.UpdateNodePool]()},
 		{models.KindNodePool, patch, reflect.TypeFor[v1.PatchNodePool]()},
 	} {
-		for i := range test.wire.NumField() {
-			name, _, _ := strings.Cut(test.wire.Field(i).Tag.Get("json"), ",")
+		for field := range test.wire.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if faults := test.decode(test.kind, []byte(`{"`+name+`":null}`)); len(faults) > 0 {
 				t.Errorf("%s.%s: %v", test.wire.Name(), name, faults)
 			}
