@@ -44,7 +44,10 @@ func TestPermissions(t *testing.T) {
 				_, err := w.Update(t.Context(), by, id, models.Edit{Spec: spec(1)}, "")
 				return err
 			}},
-			{"delete", func(by models.Actor) error { _, err := w.Delete(t.Context(), by, id, models.DeleteRequest{}); return err }},
+			{"delete", func(by models.Actor) error {
+				_, err := w.Delete(t.Context(), by, id, models.DeleteRequest{})
+				return err
+			}},
 		}
 		for _, row := range []struct {
 			who  string

@@ -80,7 +80,6 @@ func DecodePatch(kind models.Kind, text []byte) (models.Patch, []v1.FieldError, 
 	return in, d.rest(), nil
 }
 
-<<<<<<< HEAD
 // DecodeRegistration reads the body of PUT /controllers/{name}, as DecodeCreate does. What an answer
 // says besides may be sent back.
 func DecodeRegistration(text []byte) (v1.RegisterController, []v1.FieldError, error) {
@@ -97,22 +96,6 @@ func DecodeRegistration(text []byte) (v1.RegisterController, []v1.FieldError, er
 	return in, d.rest(), nil
 }
 
-// fixed decodes the fields that a resource keeps for life.
-func (d *decoder) fixed(kind models.Kind, id, name, cluster, project **string) {
-	optional(d, "id", id, d.text)
-	optional(d, "name", name, d.text)
-	if kind == models.KindNodePool {
-		optional(d, "cluster_id", cluster, d.text)
-		if *cluster != nil {
-			**cluster = strings.ToLower(**cluster)
-		}
-	} else {
-		optional(d, "target_project_id", project, d.text)
-	}
-}
-
-=======
->>>>>>> wip-a1
 // outputOnly are the fields of a resource that a client may send back unchanged, or
 // changed, without effect (AIP-203).
 var outputOnly = []string{ //nolint:gochecknoglobals // a constant list
