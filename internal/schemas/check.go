@@ -13,7 +13,7 @@ import (
 
 // maxFaults is how many faults Check returns at most: what an answer has room for. maxValues is how
 // many values a spec may hold to be judged. The library keeps every fault it finds: a body of 1 MiB
-// has room for 500,000 values, and a choice for each would take gigabytes.
+// has room for 500,000 values, and a choice that fails for each takes half a minute.
 const (
 	maxFaults = 100
 	maxValues = 100_000
