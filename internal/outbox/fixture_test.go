@@ -26,6 +26,8 @@ import (
 const (
 	project = "p"
 	topic   = "cluster-events"
+	// poolTopic is that of node pools.
+	poolTopic = "nodepool-events"
 	// limit is when a test that waits for something gives up.
 	limit = time.Minute
 )
@@ -53,10 +55,14 @@ func startServer(t *testing.T) *server {
 		s.down()
 		_ = s.fake.Close()
 	})
-	_, err := s.fake.GServer.CreateTopic(t.Context(), &pb.Topic{Name: "projects/" + project + "/topics/" + topic})
-	must(t, err)
+	for _, name := range []string{topic, poolTopic} {
+		_, err := s.fake.GServer.CreateTopic(t.Context(), &pb.Topic{Name: topicName(name)})
+		must(t, err)
+	}
 	return s
 }
+
+func topicName(topic string) string { return "projects/" + project + "/topics/" + topic }
 
 func (s *server) up(t *testing.T) {
 	t.Helper()
@@ -133,7 +139,7 @@ func openDB(t *testing.T, url string) *database.Resources {
 func openPubSub(t *testing.T, addr string) *pubsub.Service {
 	t.Helper()
 	s, err := pubsub.Open(t.Context(), pubsub.Options{
-		ProjectID: project, EmulatorHost: addr, Topics: map[models.Kind]string{models.KindCluster: topic},
+		ProjectID: project, EmulatorHost: addr, Topics: map[models.Kind]string{models.KindCluster: topic, models.KindNodePool: poolTopic},
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = s.Close() })

@@ -78,6 +78,7 @@ func TestANodePoolNeedsALivingCluster(t *testing.T) {
 		_, err := pools.Resources.Create(t.Context(), row.by, models.Draft{Name: "pool", ClusterID: row.cluster})
 		if codeOf(err) != row.want {
 			t.Errorf("%s: %v, want %s", row.why, err, row.want)
+			continue
 		}
 		switch row.want {
 		case v1.CodeNotFound:
