@@ -261,7 +261,9 @@ func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 		status int
 	}{
 		{list, call{method: "GET", path: list, as: ada}, 200},
+		{list, call{method: "GET", path: list + "?limit=1&order_by=-name", as: ada}, 200},
 		{list, call{method: "GET", path: list + "?limit=0", as: ada}, 400},
+		{list, call{method: "GET", path: list + "?page_token=x", as: ada}, 400},
 		{list, call{method: "GET", path: list}, 401},
 		{list, call{method: "GET", path: list + "?created_by=" + bob, as: ada}, 403},
 		{list, call{method: "POST", path: list, as: ada, body: `{"name":"new"}`}, 201},

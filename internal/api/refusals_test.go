@@ -101,6 +101,14 @@ func TestRefusals_ChangeNothing(t *testing.T) { //nolint:tparallel // a subtest 
 		{"two limits", call{method: "GET", path: clusters + "?limit=5&limit=1000"}, v1.CodeInvalidQuery, "limit"},
 		{"offset -1", call{method: "GET", path: clusters + "?offset=-1"}, v1.CodeInvalidQuery, "offset"},
 		{"offset beyond any list", call{method: "GET", path: clusters + "?offset=99999999999999999999"}, v1.CodeInvalidQuery, "offset"},
+		{"no order", call{method: "GET", path: clusters + "?order_by=id"}, v1.CodeInvalidQuery, "order_by"},
+		{"two orders in one", call{method: "GET", path: clusters + "?order_by=name,id"}, v1.CodeInvalidQuery, "order_by"},
+		{"two orders", call{method: "GET", path: clusters + "?order_by=name&order_by=name"}, v1.CodeInvalidQuery, "order_by"},
+		{"an order that is empty", call{method: "GET", path: clusters + "?order_by="}, v1.CodeInvalidQuery, "order_by"},
+		{"no token of ours", call{method: "GET", path: clusters + "?page_token=x"}, v1.CodeInvalidPageToken, "page_token"},
+		{"a token that is empty", call{method: "GET", path: clusters + "?page_token="}, v1.CodeInvalidQuery, "page_token"},
+		{"two tokens", call{method: "GET", path: clusters + "?page_token=x&page_token=x"}, v1.CodeInvalidQuery, "page_token"},
+		{"a token and an offset", call{method: "GET", path: clusters + "?page_token=x&offset=0"}, v1.CodeInvalidQuery, "page_token"},
 		{"no phase", call{method: "GET", path: clusters + "?status=ready"}, v1.CodeInvalidQuery, "status"},
 		{"no platform", call{method: "GET", path: clusters + "?platform=g%20c"}, v1.CodeInvalidQuery, "platform"},
 		{"no name", call{method: "GET", path: clusters + "?name=%25"}, v1.CodeInvalidQuery, "name"},
@@ -201,7 +209,7 @@ func TestRefusals_NameAllFaultsAtOnce(t *testing.T) {
 		{"of form and of rules", call{method: "POST", path: clusters, body: `{"name":"NO","labels":{"a b":"1","c":2},"paused":1,"what":1,"spec":{"platform":{"type":"?"},"x":"\u0000"}}`}, []string{"spec.x", "paused", "labels.c", "what", "name", "labels.a b", "spec.platform.type"}},
 		{"of an update", call{method: "PUT", path: clusters + "/00000000-0000-7000-8000-000000000000", body: `{"name":7,"generation":"x","labels":{"é":""},"description":false}`}, []string{"name", "description", "generation", "spec", "labels.é"}},
 		{"of a patch", call{method: "PATCH", path: clusters + "/00000000-0000-7000-8000-000000000000", body: `{"spec":null,"labels":{"a":1,"b b":"c"},"paused":"x","what":null}`}, []string{"paused", "labels.a", "what", "spec", "labels.b b"}},
-		{"of a query", call{method: "GET", path: clusters + "?limit=1000&offset=x&status=no&name=NO&label_selector=?&created_by=me&page=2&total=1"}, []string{"limit", "offset", "page", "total", "status", "name", "label_selector", "created_by"}},
+		{"of a query", call{method: "GET", path: clusters + "?limit=1000&offset=x&order_by=id&page_token=x&status=no&name=NO&label_selector=?&created_by=me&page=2&total=1"}, []string{"limit", "offset", "page", "page_token", "total", "order_by", "status", "name", "label_selector", "created_by"}},
 		{"of a report", call{method: "PUT", path: clusters + "/00000000-0000-7000-8000-000000000000/status", as: controller, body: `{"conditions":[{"type":"a","status":"x"},{"type":"b","status":"True"},{"type":"c"}],"observed_generation":-1}`}, []string{"controller_name", "conditions[0].status", "conditions[2].status", "observed_generation"}},
 	} {
 		if test.call.as == "" {
@@ -227,6 +235,10 @@ func TestRefusals_ShowTheValueAndWhatWouldPass(t *testing.T) {
 	}
 	d = b.get(ada, clusters+"?status=ready").failsAt(v1.CodeInvalidQuery, "status").Details
 	if d.Value != "ready" || len(d.Allowed) != 5 {
+		t.Errorf("value %v, allowed %v", d.Value, d.Allowed)
+	}
+	d = b.get(ada, clusters+"?order_by=age").failsAt(v1.CodeInvalidQuery, "order_by").Details
+	if d.Value != "age" || strings.Join(d.Allowed, " ") != "created_at -created_at name -name updated_at -updated_at" {
 		t.Errorf("value %v, allowed %v", d.Value, d.Allowed)
 	}
 	secret := b.do(call{method: "POST", path: clusters, as: ada, body: `{"name":"x","spec":"-----BEGIN KEY"}`})

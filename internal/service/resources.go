@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,6 +38,8 @@ type Resources struct {
 	// nudge tells the relay that an event is there.
 	nudge    func()
 	observer Observer
+	// tokenKey is the database's, once a list has read it.
+	tokenKey atomic.Pointer[models.TokenKey]
 }
 
 // NewResources returns the use cases of a kind over a database. nudge is called after each

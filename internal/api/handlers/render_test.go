@@ -37,10 +37,12 @@ func TestAppendPage_IsTheWireType(t *testing.T) {
 		page := &models.Page{
 			Resources: rapid.SliceOfN(rapid.Custom(anyCluster), 0, 3).Draw(t, "clusters"),
 			Total:     rapid.Int64Range(0, 1<<40).Draw(t, "total"), TotalIsLowerBound: rapid.Bool().Draw(t, "more"),
+			NextPageToken: rapid.SampledFrom([]string{"", "dG9rZW4-_w"}).Draw(t, "next"),
 		}
 		q := models.ListQuery{Limit: rapid.IntRange(1, 100).Draw(t, "limit"), Offset: rapid.IntRange(0, 1<<30).Draw(t, "offset")}
 		list := v1.ClusterList{
 			Clusters: []v1.Cluster{}, Total: page.Total, TotalIsLowerBound: page.TotalIsLowerBound, Limit: q.Limit, Offset: q.Offset,
+			NextPageToken: page.NextPageToken,
 		}
 		for _, c := range page.Resources {
 			list.Clusters = append(list.Clusters, wire(t, c))

@@ -86,12 +86,15 @@ func TestDecode_SaysWhereJSONEnds(t *testing.T) {
 
 func TestParseQueries_TakeEachParameter(t *testing.T) {
 	t.Parallel()
-	list, faults := ParseList(models.KindCluster, "limit=7&offset=8&status=Ready&platform=gcp&name=n&created_by=a%40b&label_selector=a%3Db&total=exact")
+	list, faults := ParseList(models.KindCluster, "limit=7&offset=8&order_by=-name&status=Ready&platform=gcp&name=n&created_by=a%40b&label_selector=a%3Db&total=exact")
 	want := List{
-		Limit: 7, Offset: 8, Status: "Ready", Platform: "gcp", Name: "n", CreatedBy: "a@b", LabelSelector: "a=b", ExactTotal: true,
+		Limit: 7, Offset: 8, OrderBy: "-name", Status: "Ready", Platform: "gcp", Name: "n", CreatedBy: "a@b", LabelSelector: "a=b", ExactTotal: true,
 	}
 	if diff := cmp.Diff(want, list); diff != "" || len(faults) > 0 {
 		t.Errorf("faults %v, -want +got:\n%s", faults, diff)
+	}
+	if list, faults = ParseList(models.KindNodePool, "page_token=t&limit=1"); list.PageToken != "t" || len(faults) > 0 {
+		t.Errorf("%+v, faults %v", list, faults)
 	}
 	gone, faults := ParseDelete("force=true&reason=too+dear")
 	if diff := cmp.Diff(Delete{Force: true, Reason: "too dear"}, gone); diff != "" || len(faults) > 0 {
