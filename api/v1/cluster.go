@@ -87,7 +87,7 @@ type PatchCluster struct {
 	Generation *int64 `json:"generation,omitempty"`
 }
 
-// ClusterList is one page of clusters, newest first.
+// ClusterList is one page of clusters, in the order that was asked for.
 type ClusterList struct {
 	Clusters []Cluster `json:"clusters"`
 	// Total counts the matches of the whole query: exactly up to 1,000, beyond that
@@ -96,7 +96,11 @@ type ClusterList struct {
 	// TotalIsLowerBound says that there are more matches than Total.
 	TotalIsLowerBound bool `json:"total_is_lower_bound,omitempty"`
 	Limit             int  `json:"limit"`
-	Offset            int  `json:"offset"`
+	// Offset is how many matches were skipped by ?offset; 0 for a page by token.
+	Offset int `json:"offset"`
+	// NextPageToken is the page_token of the next page; absent on the last one. A page may be empty
+	// and not the last.
+	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
 // Deletion is the answer to DELETE /clusters/{id} and /nodepools/{id}.

@@ -14,6 +14,7 @@ const (
 	CodeInvalidField         Code = "INVALID_FIELD"
 	CodeInvalidID            Code = "INVALID_ID"
 	CodeInvalidQuery         Code = "INVALID_QUERY"
+	CodeInvalidPageToken     Code = "INVALID_PAGE_TOKEN"
 	CodeAmbiguousIdentity    Code = "AMBIGUOUS_IDENTITY"
 	CodeAuthRequired         Code = "AUTH_REQUIRED"
 	CodeInvalidEmail         Code = "INVALID_EMAIL"
@@ -41,6 +42,7 @@ var statuses = map[Code]int{ //nolint:gochecknoglobals // a constant table
 	CodeInvalidField:         http.StatusBadRequest,
 	CodeInvalidID:            http.StatusBadRequest,
 	CodeInvalidQuery:         http.StatusBadRequest,
+	CodeInvalidPageToken:     http.StatusBadRequest,
 	CodeAmbiguousIdentity:    http.StatusBadRequest,
 	CodeAuthRequired:         http.StatusUnauthorized,
 	CodeInvalidEmail:         http.StatusUnauthorized,

@@ -76,7 +76,7 @@ type PatchNodePool struct {
 	Generation *int64 `json:"generation,omitempty"`
 }
 
-// NodePoolList is one page of node pools, newest first.
+// NodePoolList is one page of node pools, in the order that was asked for.
 type NodePoolList struct {
 	NodePools []NodePool `json:"nodepools"`
 	// Total and TotalIsLowerBound count as those of a [ClusterList].
@@ -84,6 +84,8 @@ type NodePoolList struct {
 	TotalIsLowerBound bool  `json:"total_is_lower_bound,omitempty"`
 	Limit             int   `json:"limit"`
 	Offset            int   `json:"offset"`
+	// NextPageToken is that of a [ClusterList].
+	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
 // NodePoolStatus is the answer to GET /nodepools/{id}/status.

@@ -48,13 +48,42 @@ func (s *selection) from() string {
 	return " FROM " + s.labels + " JOIN clusters c ON c.id = l.cluster_id"
 }
 
-// page returns what a page is taken from: newest first, ties broken by id.
-func (s *selection) page() string {
-	order := " ORDER BY c.created_at DESC, c.id DESC"
+// page returns what a page is taken from, in its order.
+func (s *selection) page(o models.Order) string {
+	value, id := column(o), "c.id"
 	if s.labels != "" {
-		order = " ORDER BY l.created_at DESC, l.cluster_id DESC"
+		value, id = "l.created_at", "l.cluster_id"
 	}
-	return s.from() + s.where() + order
+	direction := ""
+	if o.Descending() {
+		direction = " DESC"
+	}
+	return s.from() + s.where() + " ORDER BY " + value + direction + ", " + id + direction
+}
+
+// column returns what an order is by.
+func column(o models.Order) string {
+	switch o.Field() {
+	case "name":
+		return "c.name"
+	case "updated_at":
+		return "c.updated_at"
+	}
+	return "c.created_at"
+}
+
+// behind returns the condition that a row stands behind a position. An index that has both columns
+// in this order begins there.
+func (s *selection) behind(o models.Order, at models.Position, value, id string) string {
+	comparison := ">"
+	if o.Descending() {
+		comparison = "<"
+	}
+	var from any = at.At
+	if o.Field() == "name" {
+		from = at.Name
+	}
+	return s.bind("("+value+", "+id+") "+comparison+" ($?, $?)", from, at.ID)
 }
 
 // matches returns what is counted: the same clusters in any order. The index of labels knows
@@ -73,7 +102,7 @@ func scope(q models.ListQuery, lead int) *selection {
 	if lead < 0 {
 		s.add("c.deleted_at IS NULL")
 	} else {
-		s.followLabel(q.Labels[lead])
+		s.followLabel(q.Labels[lead], q)
 	}
 	if q.CreatedBy != "" {
 		s.add("c.created_by = $?", q.CreatedBy)
@@ -95,26 +124,34 @@ func scope(q models.ListQuery, lead int) *selection {
 	return s
 }
 
-// selected selects what a query asks for, with the first label that has a value as the way to it.
-// An owner's clusters are fewer than those of a common label: they are looked at one by one.
+// selected selects what a query asks for, from where its page begins, with the first label that has
+// a value as the way to it. An owner's clusters are fewer than those of a common label: they are
+// looked at one by one. So are all in an order that the index of labels does not have.
 func selected(q models.ListQuery) *selection {
 	lead := -1
-	if q.CreatedBy == "" {
+	if q.CreatedBy == "" && q.OrderBy.Field() == models.NewestFirst.Field() {
 		lead = slices.IndexFunc(q.Labels, func(r models.Requirement) bool { return r.Op == models.OpIn })
 	}
 	s := scope(q, lead)
 	if q.Phase != "" {
 		s.add("c.phase = $?", string(q.Phase))
 	}
+	if q.After != nil && lead < 0 {
+		s.terms = append(s.terms, s.behind(q.OrderBy, *q.After, column(q.OrderBy), "c.id"))
+	}
 	return s
 }
 
 // followLabel takes the clusters from the index of labels, which has living ones only. It has
 // those of one value in order; those of several are merged.
-func (s *selection) followLabel(r models.Requirement) {
+func (s *selection) followLabel(r models.Requirement, q models.ListQuery) {
 	var branches []string
 	for _, value := range slices.Compact(slices.Sorted(slices.Values(r.Values))) {
-		branches = append(branches, s.bind("SELECT cluster_id, created_at FROM cluster_labels WHERE key = $? AND value = $?", r.Key, value))
+		branch := s.bind("SELECT cluster_id, created_at FROM cluster_labels WHERE key = $? AND value = $?", r.Key, value)
+		if q.After != nil {
+			branch += " AND " + s.behind(q.OrderBy, *q.After, "created_at", "cluster_id")
+		}
+		branches = append(branches, branch)
 	}
 	s.labels = "(" + strings.Join(branches, " UNION ALL ") + ") l"
 }
@@ -154,6 +191,8 @@ const plannedAnew = `SELECT set_config('plan_cache_mode', 'force_custom_plan', t
 // List is a page of snapshots, and what was read with it.
 type List struct {
 	Page []*Snapshot
+	// More says that there are matches behind the page.
+	More bool
 	// Total is the number of matches, counted up to one beyond models.CountedUpTo unless
 	// the query asks for all of them.
 	Total int64
@@ -162,10 +201,13 @@ type List struct {
 	Stale []*Snapshot
 }
 
-// List returns a page, newest first, and up to staleLimit stale ones, in one round trip.
+// List returns the page that begins behind q.After, and up to staleLimit stale ones, in one round trip.
 func (s *statements) List(ctx context.Context, q models.ListQuery, staleLimit int) (*List, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
+	if q.OrderBy == "" {
+		q.OrderBy = models.NewestFirst
+	}
 	var (
 		list  List
 		batch pgx.Batch
@@ -173,20 +215,45 @@ func (s *statements) List(ctx context.Context, q models.ListQuery, staleLimit in
 	if q.Phase != "" {
 		s.queueStale(&batch, q, staleLimit, &list.Stale)
 	}
-	sel := selected(q)
-	if sel.labels == "" && len(q.Labels) > 0 || len(sel.terms) > 2 {
-		batch.Queue(plannedAnew)
-	}
-	count := `SELECT count(*) FROM (SELECT` + sel.matches()
-	if !q.ExactTotal {
-		count += fmt.Sprintf(" LIMIT %d", models.CountedUpTo+1)
-	}
-	batch.Queue(s.sql(count+") m"), sel.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&list.Total) })
-	s.queueSnapshots(&batch, sel.page()+fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Offset), sel.args, &list.Page)
+	s.queuePage(&batch, q, &list)
 	if err := s.db.q.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, translate("list "+string(s.kind)+"s", err)
 	}
+	if list.More = len(list.Page) > q.Limit; list.More {
+		list.Page = list.Page[:q.Limit]
+	}
 	return &list, nil
+}
+
+// queuePage counts the matches of the whole query, which have no order, and reads one row more than
+// the page has.
+func (s *statements) queuePage(batch *pgx.Batch, q models.ListQuery, list *List) {
+	whole := q
+	whole.OrderBy, whole.After = models.NewestFirst, nil
+	all, page := selected(whole), selected(q)
+	anew := all.labels == "" && len(q.Labels) > 0 || len(all.terms) > 2
+	if anew {
+		batch.Queue(plannedAnew)
+	}
+	count := `SELECT count(*) FROM (SELECT` + all.matches()
+	if !q.ExactTotal {
+		count += fmt.Sprintf(" LIMIT %d", models.CountedUpTo+1)
+	}
+	batch.Queue(s.sql(count+") m"), all.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&list.Total) })
+	// The indexes of the filters have the newest first, and no other order.
+	if filtered := all.labels != "" || len(all.terms) > 1; filtered && !anew && q.OrderBy.Field() != whole.OrderBy.Field() {
+		batch.Queue(plannedAnew)
+	}
+	s.queueSnapshots(batch, page.page(q.OrderBy)+fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit+1, q.Offset), page.args, &list.Page)
+}
+
+// PageTokenKey returns the key by which the tokens of pages are signed.
+func (db *DB) PageTokenKey(ctx context.Context) (models.TokenKey, error) {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	var key []byte
+	err := db.pool.QueryRow(ctx, `SELECT key FROM page_token_key WHERE only_one`).Scan(&key)
+	return key, translate("read the key of page tokens", err)
 }
 
 func (s *statements) queueStale(batch *pgx.Batch, q models.ListQuery, limit int, into *[]*Snapshot) {

@@ -97,12 +97,13 @@ func TestListScope(t *testing.T) {
 		{"a controller may ask for one's", controller, ListQuery{CreatedBy: "Bob@example.com"}, ListQuery{Limit: 50, CreatedBy: "bob@example.com"}, "", ""},
 		{"platforms have no case", admin, ListQuery{Platform: "GCP", Phase: v1.PhaseReady, Name: "prod"}, ListQuery{Limit: 50, Platform: "gcp", Phase: v1.PhaseReady, Name: "prod"}, "", ""},
 		{"101", admin, ListQuery{Limit: 101}, ListQuery{}, v1.CodeInvalidQuery, "limit"},
-		{"all faults at once", admin, ListQuery{Limit: -1, Offset: -1, Phase: "ready", Platform: "?", Name: "?"}, ListQuery{}, v1.CodeInvalidQuery, "limit,offset,status,platform,name"},
+		{"all faults at once", admin, ListQuery{Limit: -1, Offset: -1, OrderBy: "id", Phase: "ready", Platform: "?", Name: "?"}, ListQuery{}, v1.CodeInvalidQuery, "limit,offset,order_by,status,platform,name"},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			t.Parallel()
 			got, err := row.q.Scoped(row.actor)
 			if row.code == "" {
+				row.want.OrderBy = NewestFirst
 				if diff := cmp.Diff(row.want, got); diff != "" || err != nil {
 					t.Errorf("%v, -want +got:\n%s", err, diff)
 				}

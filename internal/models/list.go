@@ -14,10 +14,34 @@ const (
 	CountedUpTo  = 1000
 )
 
-// ListQuery asks for a page of resources, newest first. Empty filters match everything.
+// Order is what a list is ordered by, a field of a resource, with a '-' before it from the greatest
+// to the least. Ties are broken by id in the same direction.
+type Order string
+
+// NewestFirst is the order of a list that is asked for in none.
+const NewestFirst Order = "-created_at"
+
+// Orders returns all orders that a list can have.
+func Orders() []Order {
+	return []Order{"created_at", NewestFirst, "name", "-name", "updated_at", "-updated_at"}
+}
+
+// Field returns the field that the order is by: created_at, name or updated_at.
+func (o Order) Field() string { return strings.TrimPrefix(string(o), "-") }
+
+// Descending reports whether the greatest comes first.
+func (o Order) Descending() bool { return strings.HasPrefix(string(o), "-") }
+
+// ListQuery asks for a page of resources. Empty filters match everything.
 type ListQuery struct {
-	Limit    int
-	Offset   int
+	Limit  int
+	Offset int
+	// OrderBy is NewestFirst when it is "".
+	OrderBy Order
+	// PageToken is where the page begins, as the page before it said; After is what it stands for.
+	PageToken string
+	After     *Position
+
 	Phase    v1.Phase
 	Platform string
 	Name     string
@@ -35,6 +59,8 @@ type Page struct {
 	// Total is the number of matches of the query, or a lower bound of it.
 	Total             int64
 	TotalIsLowerBound bool
+	// NextPageToken asks for the next page; "" when this is the last one.
+	NextPageToken string
 }
 
 // Scoped returns the query as the actor may ask it: a user's covers the own ones
@@ -54,6 +80,9 @@ func (q ListQuery) Scoped(by Actor) (ListQuery, error) {
 	if q.Limit == 0 {
 		q.Limit = DefaultLimit
 	}
+	if q.OrderBy == "" {
+		q.OrderBy = NewestFirst
+	}
 	return q, q.check()
 }
 
@@ -65,8 +94,11 @@ func (q ListQuery) check() error {
 	if q.Offset < 0 {
 		faults = append(faults, Fault{Field: "offset", Reason: "must not be negative", Value: q.Offset})
 	}
+	if !slices.Contains(Orders(), q.OrderBy) {
+		faults = append(faults, Fault{Field: "order_by", Reason: "is not an order of lists", Value: string(q.OrderBy), Allowed: texts(Orders())})
+	}
 	if q.Phase != "" && !slices.Contains(v1.Phases(), q.Phase) {
-		faults = append(faults, Fault{Field: "status", Reason: "is not a phase", Value: string(q.Phase), Allowed: phaseNames()})
+		faults = append(faults, Fault{Field: "status", Reason: "is not a phase", Value: string(q.Phase), Allowed: texts(v1.Phases())})
 	}
 	if q.Platform != "" && !platformType.MatchString(q.Platform) {
 		faults = append(faults, Fault{Field: "platform", Reason: "must be 1 to 63 letters, digits and '-'", Value: q.Platform})
@@ -80,10 +112,10 @@ func (q ListQuery) check() error {
 	return Invalid(v1.CodeInvalidQuery, faults...)
 }
 
-func phaseNames() []string {
-	var names []string
-	for _, p := range v1.Phases() {
-		names = append(names, string(p))
+func texts[T ~string](values []T) []string {
+	var list []string
+	for _, v := range values {
+		list = append(list, string(v))
 	}
-	return names
+	return list
 }

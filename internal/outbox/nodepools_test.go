@@ -59,7 +59,7 @@ func TestEventsOfNodePoolsAreOnTheirTopic(t *testing.T) {
 	must(t, err)
 	pools.drive(t, r)
 	must(t, pools.db.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
-		_, err := tx.Delete(ctx, pool.ID, change(v1.NodePoolDeleted))
+		_, err := tx.Delete(ctx, pool.ID, time.Minute, change(v1.NodePoolDeleted))
 		return err
 	}))
 	pools.drive(t, r)

@@ -20,6 +20,17 @@ func (s *Resources) List(ctx context.Context, by models.Actor, q models.ListQuer
 	if err != nil {
 		return nil, err
 	}
+	key, err := s.pageTokenKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if q.PageToken != "" {
+		after, err := key.Position(s.kind, by.Owner(), q, q.PageToken)
+		if err != nil {
+			return nil, err
+		}
+		q.After = &after
+	}
 	list, err := s.db.List(ctx, q, refreshedForFilter)
 	if err != nil {
 		return nil, err
@@ -35,16 +46,38 @@ func (s *Resources) List(ctx context.Context, by models.Actor, q models.ListQuer
 	if err = s.answer(ctx, list.Page...); err != nil {
 		return nil, err
 	}
+	return s.page(by, q, list, key), nil
+}
+
+// pageTokenKey returns the key that all replicas sign by. It is read once.
+func (s *Resources) pageTokenKey(ctx context.Context) (models.TokenKey, error) {
+	if key := s.tokenKey.Load(); key != nil {
+		return *key, nil
+	}
+	key, err := s.db.PageTokenKey(ctx)
+	if err == nil {
+		s.tokenKey.Store(&key)
+	}
+	return key, err
+}
+
+// page returns what was read as the actor may see it. The next page begins behind the last row
+// that was read, be it shown or not.
+func (s *Resources) page(by models.Actor, q models.ListQuery, list *database.List, key models.TokenKey) *models.Page {
 	page := &models.Page{Total: list.Total, Resources: make([]*models.Resource, 0, len(list.Page))}
 	if !q.ExactTotal && list.Total > models.CountedUpTo {
 		page.Total, page.TotalIsLowerBound = models.CountedUpTo, true
+	}
+	if list.More {
+		last := list.Page[len(list.Page)-1].Resource
+		page.NextPageToken = key.Sign(s.kind, by.Owner(), q, q.OrderBy.PositionOf(last))
 	}
 	for _, snap := range list.Page {
 		if inPhase(snap, q.Phase) {
 			page.Resources = append(page.Resources, s.redacted(snap.Resource, by))
 		}
 	}
-	return page, nil
+	return page
 }
 
 // inPhase judges a snapshot by its fresh status; one that was not stale was found by its phase.

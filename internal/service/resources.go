@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,12 +41,17 @@ type Resources struct {
 	nudge    func()
 	observer Observer
 	registry *registry
+	// tokenKey is the database's, once a list has read it.
+	tokenKey *atomic.Pointer[models.TokenKey]
 }
 
 // NewResources returns the use cases of a kind over a database. nudge is called after each
 // commit that left an event; it must not block.
 func NewResources(kind models.Kind, db *database.DB, s Settings, nudge func(), o Observer) *Resources {
-	return &Resources{kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, nudge: nudge, observer: o, registry: &registry{db: db}}
+	return &Resources{
+		kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, nudge: nudge, observer: o,
+		registry: &registry{db: db}, tokenKey: &atomic.Pointer[models.TokenKey]{},
+	}
 }
 
 // rules returns the rules for a kind. A node pool has its default from its cluster.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // The examples of the document tell one story: a cluster on gcp that is Ready at its
@@ -199,6 +200,7 @@ var sentences = map[v1.Code]v1.ErrorDetails{ //nolint:gochecknoglobals // a cons
 	v1.CodeInvalidField:         fault("name", "is required", nil),
 	v1.CodeInvalidID:            fault("id", "must be a UUID", "orders"),
 	v1.CodeInvalidQuery:         fault("limit", "must be a whole number between 1 and 100", "1000"),
+	v1.CodeInvalidPageToken:     fault("page_token", models.NoSuchPage, nil),
 	v1.CodeAmbiguousIdentity:    fault("X-User-Email", "is ambiguous", nil),
 	v1.CodeClusterNameExists:    fault("name", "is the name of another of your clusters", nil),
 	v1.CodeNodePoolNameExists:   fault("name", "is the name of another node pool of the cluster", nil),

@@ -56,12 +56,13 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"generation":          "The generation that this change was made from: refused with GENERATION_CONFLICT when the spec has moved on",
 	},
 	"ClusterList": {
-		"":                     "One page of clusters, newest first",
+		"":                     "One page of clusters, in the order that was asked for",
 		"clusters":             "The clusters of the page",
 		"total":                "Counts the matches of the whole query: exactly up to 1,000, beyond that with total=exact only",
 		"total_is_lower_bound": "There are more matches than total",
 		"limit":                "How many clusters the page has at most",
-		"offset":               "How many matches were skipped",
+		"offset":               "How many matches were skipped by offset; 0 for a page by token",
+		"next_page_token":      "The page_token of the next page; absent on the last one. A page may be empty and not the last",
 	},
 	"NodePool": {
 		"":                    "A declared node pool of a cluster",
@@ -116,12 +117,13 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"generation":          "The generation that this change was made from: refused with GENERATION_CONFLICT when the spec has moved on",
 	},
 	"NodePoolList": {
-		"":                     "One page of node pools, newest first",
+		"":                     "One page of node pools, in the order that was asked for",
 		"nodepools":            "The node pools of the page",
 		"total":                "Counts the matches of the whole query: exactly up to 1,000, beyond that with total=exact only",
 		"total_is_lower_bound": "There are more matches than total",
 		"limit":                "How many node pools the page has at most",
-		"offset":               "How many matches were skipped",
+		"offset":               "How many matches were skipped by offset; 0 for a page by token",
+		"next_page_token":      "The page_token of the next page; absent on the last one. A page may be empty and not the last",
 	},
 	"NodePoolStatus": {
 		"":                  "The status of a node pool and the reports behind it",

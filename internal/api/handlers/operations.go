@@ -19,7 +19,7 @@ func (h *Handlers) Register(api huma.API) {
 		summary: "List the node pools of a cluster", description: "As the list of all node pools with cluster_id.",
 		params:  listParams(models.KindNodePool),
 		success: success{http.StatusOK, "A page of node pools", pools.examples.list},
-		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound},
+		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeInvalidPageToken, v1.CodeForbidden, v1.CodeNotFound},
 	}.operation(), pools.ListWithin)
 	h.registerControllers(api)
 	h.registerProbes(api)
@@ -52,11 +52,11 @@ func (c *collection[R, L, S]) registerReads(api huma.API) {
 	huma.Register(api, spec{
 		id: "list" + c.name() + "s", method: http.MethodGet, path: collectionPath(c.kind), tag: c.tag(),
 		summary: "List " + noun + "s",
-		description: "Newest first. A user sees the own ones, controllers and administrators all. " +
+		description: "Newest first, unless order_by says otherwise. A user sees the own ones, controllers and administrators all. " +
 			"A filter that is not understood is refused, never ignored.",
 		params:  c.listParams(),
 		success: success{http.StatusOK, "A page of " + noun + "s", c.examples.list},
-		errors:  []v1.Code{v1.CodeInvalidQuery, v1.CodeForbidden},
+		errors:  []v1.Code{v1.CodeInvalidQuery, v1.CodeInvalidPageToken, v1.CodeForbidden},
 	}.operation(), c.List)
 	huma.Register(api, spec{
 		id: "get" + c.name(), method: http.MethodGet, path: memberPath(c.kind), tag: c.tag(),

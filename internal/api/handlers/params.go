@@ -12,16 +12,16 @@ const schemaPrefix = "#/components/schemas/"
 func listParams(kind models.Kind) []*huma.Param {
 	those := kind.Noun() + "s"
 	least, most, none := 1.0, float64(models.MaxLimit), 0.0
-	phases := make([]any, 0, len(v1.Phases()))
-	for _, phase := range v1.Phases() {
-		phases = append(phases, string(phase))
-	}
 	return []*huma.Param{
 		query("limit", "How many "+those+" a page has at most", &huma.Schema{
 			Type: huma.TypeInteger, Minimum: &least, Maximum: &most, Default: models.DefaultLimit,
 		}),
 		query("offset", "How many matches to skip", &huma.Schema{Type: huma.TypeInteger, Minimum: &none, Default: 0}),
-		query("status", "Only "+those+" in this phase", &huma.Schema{Type: huma.TypeString, Enum: phases}),
+		query("order_by", "What "+those+" are ordered by, from the least; with a '-' from the greatest. Ties are broken by id", &huma.Schema{
+			Type: huma.TypeString, Enum: anyOf(models.Orders()), Default: string(models.NewestFirst),
+		}),
+		query("page_token", "The next_page_token of the page before, with the same filters and order_by; not together with offset", text("")),
+		query("status", "Only "+those+" in this phase", &huma.Schema{Type: huma.TypeString, Enum: anyOf(v1.Phases())}),
 		query("platform", "Only "+those+" whose spec.platform.type is this, whatever the case", text(`^[A-Za-z0-9-]{1,63}$`)),
 		query("name", "Only "+those+" of this name", text(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)),
 		query("created_by", "Only "+those+" of this creator; a user may name the own address only", &huma.Schema{
@@ -67,6 +67,14 @@ func ifMatchParam() *huma.Param {
 		Name: "If-Match", In: "header", Schema: text(""), Example: `"7"`,
 		Description: "Entity tags (RFC 9110): the call is refused when the resource has changed since, by a report too",
 	}
+}
+
+func anyOf[T ~string](values []T) []any {
+	list := make([]any, 0, len(values))
+	for _, v := range values {
+		list = append(list, string(v))
+	}
+	return list
 }
 
 func query(name, description string, schema *huma.Schema) *huma.Param {

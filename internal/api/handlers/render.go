@@ -62,6 +62,9 @@ func appendPage(kind models.Kind, page *models.Page, q models.ListQuery) []byte 
 	}
 	b = strconv.AppendInt(append(b, `,"limit":`...), int64(q.Limit), 10)
 	b = strconv.AppendInt(append(b, `,"offset":`...), int64(q.Offset), 10)
+	if page.NextPageToken != "" {
+		b = appendText(append(b, `,"next_page_token":`...), page.NextPageToken)
+	}
 	return append(b, '}')
 }
 

@@ -159,7 +159,8 @@ func (c *collection[R, L, S]) list(ctx context.Context, q models.ListQuery) (*Li
 // Whom the caller may ask about is for the service.
 func listQuery(in types.List, formFaults []v1.FieldError) (models.ListQuery, error) {
 	q := models.ListQuery{
-		Limit: in.Limit, Offset: in.Offset, Phase: v1.Phase(in.Status), Platform: in.Platform,
+		Limit: in.Limit, Offset: in.Offset, OrderBy: models.Order(in.OrderBy), PageToken: in.PageToken,
+		Phase: v1.Phase(in.Status), Platform: in.Platform,
 		Name: in.Name, ClusterID: in.ClusterID, CreatedBy: in.CreatedBy, ExactTotal: in.ExactTotal,
 	}
 	if q.Limit == 0 {

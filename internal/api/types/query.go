@@ -14,6 +14,8 @@ import (
 type List struct {
 	Limit         int
 	Offset        int
+	OrderBy       string
+	PageToken     string
 	Status        string
 	Platform      string
 	Name          string
@@ -51,9 +53,12 @@ func ParseListWithin(raw string) (List, []v1.FieldError) {
 }
 
 func (q *List) setters() setters {
+	var skips bool
 	return setters{
 		"limit":          number(&q.Limit, 1, 100, "must be a whole number between 1 and 100"),
-		"offset":         number(&q.Offset, 0, 1<<31-1, "must be a whole number and not negative"),
+		"offset":         noting(&skips, number(&q.Offset, 0, 1<<31-1, "must be a whole number and not negative")),
+		"order_by":       text(&q.OrderBy),
+		"page_token":     unless(&skips, "cannot be given with offset: it says where the page begins", text(&q.PageToken)),
 		"status":         text(&q.Status),
 		"platform":       text(&q.Platform),
 		"name":           text(&q.Name),
@@ -150,6 +155,24 @@ func cluster(to *string) func(string) string {
 		}
 		*to = id
 		return ""
+	}
+}
+
+// noting has a parameter leave word that it was given.
+func noting(given *bool, set func(string) string) func(string) string {
+	return func(value string) string {
+		*given = true
+		return set(value)
+	}
+}
+
+// unless is a parameter that one before it in the alphabet excludes.
+func unless(given *bool, otherwise string, set func(string) string) func(string) string {
+	return func(value string) string {
+		if *given {
+			return otherwise
+		}
+		return set(value)
 	}
 }
 
