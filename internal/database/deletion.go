@@ -67,9 +67,11 @@ const unasked = `metadata ->> 'triggered_by' <> '` + v1.TriggeredByManual + `'`
 // what it is, and those that say so with a condition. A wake-up that somebody has asked for and
 // that still waits repeats the deletion; the others are in vain.
 const deleteResource = `
-	WITH changed AS (
+	WITH kept AS (` + keepRevision + `
+	), changed AS (
 		UPDATE clusters c
-		SET deletion_timestamp = clock_timestamp(), generation = c.generation + 1, resource_version = c.resource_version + 1,
+		SET deletion_timestamp = clock_timestamp(), generation_by = coalesce($4::jsonb ->> 'user_email', ''), generation_request_id = $5,
+		    generation = c.generation + 1, resource_version = c.resource_version + 1,
 		    holders = ARRAY(
 				SELECT r.name::text FROM controllers r
 				WHERE r.finalizes AND r.retired_at IS NULL

@@ -127,7 +127,7 @@ func TestTrap22_StatementsAreBounded(t *testing.T) {
 		_, err = lock.Exec(t.Context(), f.sql(`SELECT FROM clusters FOR UPDATE`))
 		must(t, err)
 		began := time.Now()
-		_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+		_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce, "")
 		wantUnavailable(t, err)
 		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "57014" {
 			t.Errorf("ended by the client alone, and still running on the server: %v", err)
@@ -141,7 +141,7 @@ func TestTrap22_StatementsAreBounded(t *testing.T) {
 			t.Errorf("waited %s", waited)
 		}
 		must(t, lock.Rollback(t.Context()))
-		_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+		_, err = db.StoreReport(t.Context(), id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce, "")
 		must(t, err)
 	})
 }
@@ -224,7 +224,7 @@ func TestServerGoesAndComes(t *testing.T) {
 		"ping": func() error { return db.Ping(t.Context()) },
 		"get":  func() error { _, err := db.Get(t.Context(), id, ""); return err },
 		"report": func() error {
-			_, err := db.StoreReport(t.Context(), id, report("dns", 0, "True", "R", ""), 0)
+			_, err := db.StoreReport(t.Context(), id, report("dns", 0, "True", "R", ""), 0, "")
 			return err
 		},
 		"list":   func() error { _, err := db.List(t.Context(), models.ListQuery{Limit: 1}, 0); return err },

@@ -193,7 +193,7 @@ func (s *scene) reporter(name string) *actor {
 	}
 	a := &actor{left: len(reports)}
 	a.next = func(ctx context.Context) error {
-		result, err := s.db.StoreReport(ctx, s.id, reports[a.left-1], debounce)
+		result, err := s.db.StoreReport(ctx, s.id, reports[a.left-1], debounce, "")
 		if err == nil && result.Applied {
 			s.count()
 		}

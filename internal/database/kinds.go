@@ -27,6 +27,7 @@ var ofNodePools = strings.NewReplacer(
 	"clusters", "nodepools",
 	"cluster_id", "nodepool_id",
 	"cluster_labels", "nodepool_labels",
+	"cluster_revisions", "nodepool_revisions",
 	"controller_status", "nodepool_controller_status",
 	"reconciliation_schedule", "nodepool_schedule",
 	"stale_statuses", "stale_nodepool_statuses",

@@ -219,7 +219,7 @@ func TestTrap31_NoTextBecomesSQL(t *testing.T) {
 			if list, err := f.List(t.Context(), mine, 0); err != nil || list.Total != 1 || list.Page[0].Resource.ID != c.ID {
 				t.Errorf("%q is not found again: %+v, %v", text, list, err)
 			}
-			if _, err := f.StoreReport(t.Context(), c.ID, report(text, 0, v1.ConditionTrue, text, text), debounce); err != nil {
+			if _, err := f.StoreReport(t.Context(), c.ID, report(text, 0, v1.ConditionTrue, text, text), debounce, ""); err != nil {
 				t.Errorf("report of %q: %v", text, err)
 			}
 			if list, err := f.Reports(t.Context(), c.Ref()); err != nil || len(list) != 1 || list[0].ControllerName != text || list[0].Conditions[0].Reason != text {

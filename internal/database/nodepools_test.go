@@ -145,7 +145,7 @@ func TestAMigrationOfClustersAloneIsNoticed(t *testing.T) {
 		"a check":                       {`ALTER TABLE reconciliation_schedule ADD CHECK (reactive_wakes >= 0)`},
 		"a key":                         {`ALTER TABLE cluster_labels ADD FOREIGN KEY (cluster_id) REFERENCES clusters (id)`},
 		"a function":                    {touch},
-		"the function of reports":       {`DROP FUNCTION store_report`},
+		"the function of reports":       {`ALTER FUNCTION store_report(uuid, text, bigint, jsonb, jsonb, jsonb, text, boolean, text, bytea, bytea, interval, interval) RENAME TO was_store_report`},
 		"a trigger less":                {`DROP TRIGGER clusters_stale ON clusters`},
 		"a trigger that is off":         {`ALTER TABLE clusters DISABLE TRIGGER clusters_stale`},
 		"a trigger on a lesser table":   {`CREATE TRIGGER labelled AFTER INSERT ON cluster_labels FOR EACH ROW EXECUTE FUNCTION clusters_touch()`},

@@ -110,8 +110,12 @@ func scanEvent(row pgx.CollectableRow) (models.QueuedEvent, error) {
 	return q, err
 }
 
-// markPublished lets the changes of a resource go on that a failure of the event before them
-// had put off. Events that never failed, nearly all, put nothing off and are not asked.
+// eventDetails is what the timeline keeps of an event d.
+const eventDetails = `jsonb_build_object('event_id', d.id, 'event_type', d.type, 'reason', d.reason) || d.metadata`
+
+// markPublished writes changes and their publication, and wake-ups that somebody has asked for,
+// down in the timeline. It lets the changes of a resource go on that a failure of the event before
+// them had put off. Events that never failed, nearly all, put nothing off and are not asked.
 //
 // Rows are locked in the order of their resources, as wake-ups are when they take each other over.
 const markPublished = `
@@ -122,7 +126,13 @@ const markPublished = `
 		UPDATE outbox o SET published_at = clock_timestamp(), claim = NULL
 		FROM ` + laxCommit + `
 		WHERE o.seq = ANY (ARRAY(SELECT seq FROM held))
-		RETURNING o.resource_id, o.wake, o.available_at
+		RETURNING o.*
+	), written AS (
+		INSERT INTO timeline (resource_id, at, id, what, generation, request_id, details)
+		SELECT d.resource_id, t.at, t.id, t.what, d.generation, d.request_id, ` + eventDetails + `
+		FROM done d, LATERAL (VALUES ('change', d.created_at, d.id), ('publication', d.published_at, gen_random_uuid())) t (what, at, id)
+		WHERE NOT (d.wake AND ` + unasked + `)
+		ON CONFLICT DO NOTHING
 	)
 	UPDATE outbox o SET available_at = '-infinity'
 	WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake

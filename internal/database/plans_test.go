@@ -181,7 +181,7 @@ func TestPlans(t *testing.T) {
 			{"stale statuses", func() error { _, err := f.StaleStatuses(ctx, 500); return err }, scan, 2500},
 			{"get", func() error { _, err := f.Get(ctx, id, ""); return err }, "clusters_pkey", 10},
 			{"report", func() error {
-				_, err := f.StoreReport(ctx, id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+				_, err := f.StoreReport(ctx, id, report("dns", 0, v1.ConditionTrue, "R", ""), debounce, "")
 				return err
 			}, all, 50},
 			{"reports", func() error { _, err := f.Reports(ctx, models.Ref{ID: id}); return err }, "controller_status_pkey", 10},
@@ -396,7 +396,7 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 				return err
 			}},
 			{"report", func(db *database.Resources) error {
-				_, err := db.StoreReport(ctx, clusters[0], report("dns", 0, v1.ConditionTrue, "R", ""), debounce)
+				_, err := db.StoreReport(ctx, clusters[0], report("dns", 0, v1.ConditionTrue, "R", ""), debounce, "")
 				return err
 			}},
 			{"get", func(db *database.Resources) error {

@@ -13,8 +13,9 @@ import (
 // insertResource tells the trigger that puts the resource on the schedule when it is due.
 const insertResource = `
 	WITH changed AS (
-		INSERT INTO clusters AS c (id, name, target_project_id, description, paused, deletion_protection, created_by, labels, spec, registry_version)
-		SELECT $7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15, ` + registryVersion + `
+		INSERT INTO clusters AS c (id, name, target_project_id, description, paused, deletion_protection, created_by, labels, spec, registry_version,
+			generation_by, generation_request_id)
+		SELECT $7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15, ` + registryVersion + `, coalesce($4::jsonb ->> 'user_email', ''), $5
 		FROM (SELECT set_config('cls.first_wake', $16::interval::text, true)) schedule /* in its cluster */
 		RETURNING *
 	), event AS (` + insertEvent + `)
@@ -82,10 +83,18 @@ func (s *statements) notFound(id, what string, err error) error {
 	return translate(what+" "+string(s.kind), err)
 }
 
+// keepRevision keeps the spec of the generation that a statement ends. It sees what was before.
+const keepRevision = `
+	INSERT INTO cluster_revisions (cluster_id, generation, spec, created_by, request_id, created_at)
+	SELECT id, generation, spec, generation_by, generation_request_id, generation_started_at FROM clusters WHERE id = $7`
+
 const updateResource = `
-	WITH changed AS (
+	WITH kept AS (` + keepRevision + ` AND $13::int = 1
+	), changed AS (
 		UPDATE clusters c
 		SET description = $8, paused = $9, deletion_protection = $10, labels = coalesce($11::jsonb, '{}'), spec = $12,
+		    generation_by = CASE $13::int WHEN 1 THEN coalesce($4::jsonb ->> 'user_email', '') ELSE c.generation_by END,
+		    generation_request_id = CASE $13::int WHEN 1 THEN $5 ELSE c.generation_request_id END,
 		    generation = c.generation + $13::int, resource_version = c.resource_version + 1
 		WHERE c.id = $7
 		RETURNING *

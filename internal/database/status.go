@@ -16,7 +16,7 @@ import (
 // reads, compares, locks, stores and wakes, and does no more of it than the report asks for.
 const storeReport = `
 	SELECT outcome, coalesce(observed, 0), $1::uuid AS in_cluster
-	FROM store_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+	FROM store_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
 // heartbeatEvery is how often an equal report is written down.
 const heartbeatEvery = 30 * time.Second
@@ -24,10 +24,13 @@ const heartbeatEvery = 30 * time.Second
 // StoreReport stores a normalized report and says whether it was applied. debounce is how
 // soon a report that moves something wakes everybody; 0 for never. NOT_FOUND for a
 // resource that never was, INVALID_FIELD for a generation that does not exist yet.
-func (s *statements) StoreReport(ctx context.Context, id string, r v1.StatusReport, debounce time.Duration) (v1.ReportResult, error) {
+func (s *statements) StoreReport(
+	ctx context.Context, id string, r v1.StatusReport, debounce time.Duration, requestID string,
+) (v1.ReportResult, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
 	args, err := reportArgs(id, r, debounce)
+	args = append(args, requestID)
 	if err != nil {
 		return v1.ReportResult{}, err
 	}

@@ -23,7 +23,7 @@ func (s *Resources) Report(ctx context.Context, by models.Actor, id string, r v1
 		return v1.ReportResult{}, err
 	}
 	r = models.NormalizeReport(r)
-	result, err := s.db.StoreReport(ctx, id, r, s.settings.Cadence.Debounce)
+	result, err := s.db.StoreReport(ctx, id, r, s.settings.Cadence.Debounce, by.RequestID)
 	if err == nil && result.Applied && models.SaysFinalized(r) {
 		s.letGo(ctx, id)
 	}

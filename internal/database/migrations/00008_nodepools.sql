@@ -42,8 +42,9 @@ ALTER TABLE nodepool_schedule SET (fillfactor = 80);
 -- nodepool_names is the rule by which what node pools have is named after what clusters have. The
 -- service names its statements by the same one.
 CREATE FUNCTION nodepool_names(of_clusters text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT replace(replace(replace(replace(replace(replace(replace(of_clusters,
+    SELECT replace(replace(replace(replace(replace(replace(replace(replace(of_clusters,
         'clusters', 'nodepools'),
+        'cluster_revisions', 'nodepool_revisions'),
         'cluster_id', 'nodepool_id'),
         'cluster_labels', 'nodepool_labels'),
         'controller_status', 'nodepool_controller_status'),

@@ -1,5 +1,5 @@
--- The registry of controllers, and deletion as a process: a resource that is being deleted stays
--- until its holders have let go.
+-- What the life of a resource needs: the registry of controllers; deletion as a process, in which a
+-- resource stays until its holders have let go; what its spec was before, and what happened to it.
 
 -- +goose Up
 
@@ -30,27 +30,80 @@ CREATE TABLE registry (
 
 INSERT INTO registry DEFAULT VALUES;
 
+-- The specs that were replaced; the present one is in the resource itself.
+CREATE TABLE cluster_revisions (
+    cluster_id  uuid        NOT NULL REFERENCES clusters (id) ON DELETE CASCADE,
+    generation  bigint      NOT NULL,
+    spec        jsonb       NOT NULL,
+    created_by  text        NOT NULL,
+    request_id  text        NOT NULL,
+    created_at  timestamptz NOT NULL,
+    replaced_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (cluster_id, generation)
+);
+
+CREATE TABLE nodepool_revisions (LIKE cluster_revisions INCLUDING ALL);
+ALTER TABLE nodepool_revisions RENAME COLUMN cluster_id TO nodepool_id;
+ALTER TABLE nodepool_revisions ADD FOREIGN KEY (nodepool_id) REFERENCES nodepools (id) ON DELETE CASCADE;
+
+CREATE INDEX cluster_revisions_age  ON cluster_revisions (replaced_at);
+CREATE INDEX nodepool_revisions_age ON nodepool_revisions (replaced_at);
+
+-- What happened to a resource of either kind: its changes and their publications, which are
+-- written down as they are published (until then the outbox has them), and what reports moved.
+CREATE TABLE timeline (
+    resource_id uuid        NOT NULL,
+    at          timestamptz NOT NULL,
+    id          uuid        NOT NULL DEFAULT gen_random_uuid(),
+    what        text        NOT NULL,
+    generation  bigint      NOT NULL,
+    request_id  text        NOT NULL,
+    details     jsonb       NOT NULL,
+    PRIMARY KEY (resource_id, at, id)
+);
+
+-- Rows come in the order of time, more or less.
+CREATE INDEX timeline_age ON timeline USING brin (at);
+
+-- +goose StatementBegin
+CREATE FUNCTION clusters_forget() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM timeline WHERE resource_id = OLD.id;
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+
+CREATE TRIGGER clusters_forget
+    AFTER DELETE ON clusters
+    FOR EACH ROW EXECUTE FUNCTION clusters_forget();
+
 ALTER TABLE clusters
+    -- Who began the present generation, and by which request.
+    ADD COLUMN generation_by         text NOT NULL DEFAULT '',
+    ADD COLUMN generation_request_id text NOT NULL DEFAULT '',
     ADD COLUMN registry_version bigint NOT NULL DEFAULT 1,
     -- Whom the deletion waits for, and who has ended the waiting by force, and why.
     ADD COLUMN holders      text[] NOT NULL DEFAULT '{}',
     ADD COLUMN forced_by    text   NOT NULL DEFAULT '',
     ADD COLUMN force_reason text   NOT NULL DEFAULT '';
 ALTER TABLE nodepools
+    ADD COLUMN generation_by         text NOT NULL DEFAULT '',
+    ADD COLUMN generation_request_id text NOT NULL DEFAULT '',
     ADD COLUMN registry_version bigint NOT NULL DEFAULT 1,
     ADD COLUMN holders      text[] NOT NULL DEFAULT '{}',
     ADD COLUMN forced_by    text   NOT NULL DEFAULT '',
     ADD COLUMN force_reason text   NOT NULL DEFAULT '';
 
 -- store_report as before, and: the report of a retired controller counts nowhere, the first one
--- of a controller makes it known, and Finalized=True in one of the deletion's generation lets go.
--- A further outcome is
+-- of a controller makes it known, Finalized=True in one of the deletion's generation lets go, and
+-- what moves is written down with the request's id. A further outcome is
 --   retired   the controller is
 -- +goose StatementBegin
-CREATE OR REPLACE FUNCTION store_report(
+CREATE FUNCTION store_report(
     r_cluster uuid, r_controller text, r_generation bigint, r_conditions jsonb, r_metadata jsonb, r_error jsonb,
     r_available text, r_failed boolean, r_error_type text, r_content bytea, r_signal bytea,
-    heartbeat interval, debounce interval,
+    heartbeat interval, debounce interval, r_request text,
     OUT outcome text, OUT observed bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -61,7 +114,7 @@ BEGIN
     -- Without a lock: most reports say nothing new.
     SELECT c.generation, c.deleted_at IS NOT NULL AS deleted, s.updated_at AS heard_at,
            EXISTS (SELECT FROM controllers r WHERE r.name = r_controller AND r.retired_at IS NOT NULL) AS retired,
-           coalesce(s.available_generation, 0) AS available_generation,
+           coalesce(s.available_generation, 0) AS available_generation, s.signal, s.observed_generation AS observed,
            coalesce(s.content = r_content AND s.metadata = r_metadata
                AND s.observed_generation = CASE r_generation WHEN 0 THEN c.generation ELSE r_generation END, false) AS equal
     INTO seen
@@ -126,6 +179,13 @@ BEGIN
     IF kept.first THEN
         INSERT INTO controllers (name) VALUES (r_controller) ON CONFLICT DO NOTHING;
     END IF;
+    IF seen.signal IS DISTINCT FROM r_signal OR seen.observed IS DISTINCT FROM observed THEN
+        INSERT INTO timeline (resource_id, at, what, generation, request_id, details)
+        VALUES (r_cluster, moment, 'report', observed, r_request, jsonb_build_object('controller_name', r_controller,
+            'conditions', (SELECT coalesce(jsonb_agg(jsonb_build_object('type', e -> 'type', 'status', e -> 'status', 'reason', e -> 'reason')), '[]')
+                           FROM jsonb_array_elements(r_conditions) e),
+            'error_type', coalesce(r_error_type, ''), 'error_code', coalesce(r_error ->> 'error_code', '')));
+    END IF;
     IF seen.deleted AND observed = seen.generation AND r_conditions @> '[{"type": "Finalized", "status": "True"}]' THEN
         UPDATE clusters SET holders = array_remove(holders, r_controller), status_dirty = true
         WHERE id = r_cluster AND r_controller = ANY (holders);
@@ -149,6 +209,22 @@ END
 $$;
 -- +goose StatementEnd
 
+-- The previous version of the service calls it without the request's id.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION store_report(
+    r_cluster uuid, r_controller text, r_generation bigint, r_conditions jsonb, r_metadata jsonb, r_error jsonb,
+    r_available text, r_failed boolean, r_error_type text, r_content bytea, r_signal bytea,
+    heartbeat interval, debounce interval,
+    OUT outcome text, OUT observed bigint
+) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT s.outcome, s.observed INTO outcome, observed
+    FROM store_report(r_cluster, r_controller, r_generation, r_conditions, r_metadata, r_error, r_available, r_failed, r_error_type,
+        r_content, r_signal, heartbeat, debounce, '') s;
+END
+$$;
+-- +goose StatementEnd
+
 SELECT like_clusters();
 
 CREATE INDEX nodepool_controller_status_name ON nodepool_controller_status (controller_name);
@@ -162,6 +238,10 @@ CREATE INDEX nodepools_let_go ON nodepools (deletion_timestamp) WHERE deletion_t
 DROP INDEX nodepools_let_go;
 DROP INDEX nodepool_controller_status_name;
 DROP INDEX nodepools_registry;
+
+DROP TRIGGER clusters_forget ON clusters;
+DROP FUNCTION store_report(uuid, text, bigint, jsonb, jsonb, jsonb, text, boolean, text, bytea, bytea, interval, interval, text);
+DROP FUNCTION store_nodepool_report(uuid, text, bigint, jsonb, jsonb, jsonb, text, boolean, text, bytea, bytea, interval, interval, text);
 
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION store_report(
@@ -258,7 +338,12 @@ $$;
 
 SELECT like_clusters();
 
-ALTER TABLE nodepools DROP COLUMN registry_version, DROP COLUMN holders, DROP COLUMN forced_by, DROP COLUMN force_reason;
-ALTER TABLE clusters DROP COLUMN registry_version, DROP COLUMN holders, DROP COLUMN forced_by, DROP COLUMN force_reason;
+DROP FUNCTION clusters_forget();
+DROP FUNCTION nodepools_forget();
+DROP TABLE timeline;
+DROP TABLE nodepool_revisions;
+DROP TABLE cluster_revisions;
+ALTER TABLE nodepools DROP COLUMN generation_by, DROP COLUMN generation_request_id, DROP COLUMN registry_version, DROP COLUMN holders, DROP COLUMN forced_by, DROP COLUMN force_reason;
+ALTER TABLE clusters DROP COLUMN generation_by, DROP COLUMN generation_request_id, DROP COLUMN registry_version, DROP COLUMN holders, DROP COLUMN forced_by, DROP COLUMN force_reason;
 DROP TABLE registry;
 DROP TABLE controllers;
