@@ -136,6 +136,9 @@ func (p *parts) buildLoops(context.Context) error {
 	p.cleaners = []*retention.Cleaner{
 		retention.NewCleaner("published events", p.db.PurgePublished, p.cfg.Retention.Outbox, p.log),
 		retention.NewCleaner("idempotency keys", p.db.PurgeKeys, models.KeyRetention, p.log),
+		retention.NewCleaner("revisions of clusters", p.db.Resources(models.KindCluster).PurgeRevisions, p.cfg.Retention.History, p.log),
+		retention.NewCleaner("revisions of node pools", p.db.Resources(models.KindNodePool).PurgeRevisions, p.cfg.Retention.History, p.log),
+		retention.NewCleaner("the timeline", p.db.PurgeTimeline, p.cfg.Retention.History, p.log),
 		retention.NewCleaner("tombstones of clusters", p.db.Resources(models.KindCluster).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
 		retention.NewCleaner("tombstones of node pools", p.db.Resources(models.KindNodePool).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
 	}

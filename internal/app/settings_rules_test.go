@@ -156,12 +156,16 @@ func showDeadline(t *testing.T) {
 
 func showRetention(t *testing.T) {
 	t.Helper()
-	w := newWorld(t, "OUTBOX_RETENTION=100ms", "TOMBSTONE_RETENTION=100ms")
+	w := newWorld(t, "OUTBOX_RETENTION=100ms", "TOMBSTONE_RETENTION=100ms", "HISTORY_RETENTION=100ms")
 	id := w.create("one", `{}`).ID
+	w.send(http.MethodPut, list+"/"+id, `{"spec":{"n":1}}`, as(user)...).expect(t, http.StatusOK, id)
+	await(t, "the end of the past", func() bool {
+		return value[int](t, w.database, "SELECT (SELECT count(*) FROM timeline)::int + (SELECT count(*) FROM cluster_revisions)::int") == 0
+	})
 	w.send(http.MethodDelete, list+"/"+id, "", as(user)...).expect(t, http.StatusAccepted, id)
 	await(t, "the end of the events", func() bool { return value[int](t, w.database, "SELECT count(*) FROM outbox") == 0 })
 	await(t, "the end of the tombstone", func() bool { return value[int](t, w.database, "SELECT count(*) FROM clusters") == 0 })
-	if n := len(w.events("")); n != 2 {
+	if n := len(w.events("")); n != 3 {
 		t.Errorf("%d events were published", n)
 	}
 }

@@ -173,6 +173,8 @@ type Retention struct {
 	Outbox time.Duration `env:"OUTBOX_RETENTION" envDefault:"24h" min:"1ms"`
 	// Time that a deleted cluster is kept before it is purged.
 	Tombstone time.Duration `env:"TOMBSTONE_RETENTION" envDefault:"720h" min:"1ms"`
+	// Time that specs which were replaced, and the timeline, are kept.
+	History time.Duration `env:"HISTORY_RETENTION" envDefault:"2160h" min:"1ms"`
 }
 
 // Log is what is logged and how it looks.

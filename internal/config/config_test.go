@@ -37,7 +37,7 @@ func TestDefaults(t *testing.T) {
 			AttentionAge: 2 * time.Hour, ReactiveEnabled: true, ReactiveDebounce: 2 * time.Second,
 		},
 		Status:    Status{ProgressDeadline: 30 * time.Minute},
-		Retention: Retention{Outbox: 24 * time.Hour, Tombstone: 720 * time.Hour},
+		Retention: Retention{Outbox: 24 * time.Hour, Tombstone: 720 * time.Hour, History: 2160 * time.Hour},
 		Log:       Log{Level: "info", Format: "json"},
 		Tracing:   Tracing{ServiceName: "cls-backend", Sampler: "parentbased_always_on", SamplerArg: 1},
 	}
@@ -104,6 +104,7 @@ func samples() map[string]sample {
 		"STATUS_PROGRESS_DEADLINE":           duration,
 		"OUTBOX_RETENTION":                   duration,
 		"TOMBSTONE_RETENTION":                duration,
+		"HISTORY_RETENTION":                  duration,
 		"LOG_LEVEL":                          {"debug", []string{"trace", "INFO", "0"}},
 		"LOG_FORMAT":                         {"text", []string{"logfmt"}},
 		"OTEL_EXPORTER_OTLP_ENDPOINT":        endpoint,

@@ -48,20 +48,17 @@ func (k TokenKey) Sign(kind Kind, scope string, q ListQuery, p Position) string 
 	if q.OrderBy.Field() != "name" {
 		value = strconv.FormatInt(p.At.UnixMicro(), 10)
 	}
-	payload := value + p.ID
-	return base64.RawURLEncoding.EncodeToString(append(k.mac(kind, scope, q, payload), payload...))
+	return k.seal(ofList(kind, scope, q), value+p.ID)
 }
 
 // Position returns what a token was signed for. Any text that is not the token of just this list
 // is INVALID_PAGE_TOKEN.
 func (k TokenKey) Position(kind Kind, scope string, q ListQuery, token string) (Position, error) {
-	text, err := base64.RawURLEncoding.DecodeString(token)
-	// The decoder skips line breaks and unused bits: of the spellings of a token only its own passes.
-	if err != nil || len(text) < sha256.Size+idLength || base64.RawURLEncoding.EncodeToString(text) != token {
-		return Position{}, invalidToken()
+	payload, err := k.open(ofList(kind, scope, q), token)
+	if err != nil {
+		return Position{}, err
 	}
-	mac, payload := text[:sha256.Size], string(text[sha256.Size:])
-	if !hmac.Equal(mac, k.mac(kind, scope, q, payload)) {
+	if len(payload) < idLength {
 		return Position{}, invalidToken()
 	}
 	value, id := payload[:len(payload)-idLength], payload[len(payload)-idLength:]
@@ -82,17 +79,39 @@ func invalidToken() error {
 	return Invalid(v1.CodeInvalidPageToken, Fault{Field: "page_token", Reason: NoSuchPage})
 }
 
-// mac is the signature of a payload, and of all that it must not be used without. The first number
-// is the version: one that covers or means something else is another.
-func (k TokenKey) mac(kind Kind, scope string, q ListQuery, payload string) []byte {
-	bound, err := json.Marshal([]any{
-		1, kind, scope, q.OrderBy, q.Phase, q.Platform, q.Name, q.ClusterID, q.CreatedBy, oneSpelling(q.Labels),
-	})
+// ofList is what the token of a page of a list must not be used without. The first number is the
+// version: one that covers or means something else is another.
+func ofList(kind Kind, scope string, q ListQuery) []any {
+	return []any{1, kind, scope, q.OrderBy, q.Phase, q.Platform, q.Name, q.ClusterID, q.CreatedBy, oneSpelling(q.Labels)}
+}
+
+// seal returns a payload as a token that holds for what it is bound to.
+func (k TokenKey) seal(bound []any, payload string) string {
+	return base64.RawURLEncoding.EncodeToString(append(k.mac(bound, payload), payload...))
+}
+
+// open returns the payload of a token, or INVALID_PAGE_TOKEN.
+func (k TokenKey) open(bound []any, token string) (string, error) {
+	text, err := base64.RawURLEncoding.DecodeString(token)
+	// The decoder skips line breaks and unused bits: of the spellings of a token only its own passes.
+	if err != nil || len(text) < sha256.Size || base64.RawURLEncoding.EncodeToString(text) != token {
+		return "", invalidToken()
+	}
+	mac, payload := text[:sha256.Size], string(text[sha256.Size:])
+	if !hmac.Equal(mac, k.mac(bound, payload)) {
+		return "", invalidToken()
+	}
+	return payload, nil
+}
+
+// mac is the signature of a payload, and of what it is bound to.
+func (k TokenKey) mac(bound []any, payload string) []byte {
+	text, err := json.Marshal(bound)
 	if err != nil { // Texts and a number only.
 		panic("models: encode what a token is bound to: " + err.Error())
 	}
 	h := hmac.New(sha256.New, k)
-	h.Write(bound)
+	h.Write(text)
 	h.Write([]byte(payload)) // What is bound ends by itself: no other pair gives the same bytes.
 	return h.Sum(nil)
 }

@@ -177,6 +177,20 @@ func exampleControllers() v1.ControllerList {
 	return v1.ControllerList{Controllers: []v1.Controller{exampleController()}}
 }
 
+func exampleRevisions() v1.RevisionList {
+	return v1.RevisionList{Limit: 50, Revisions: []v1.Revision{{
+		Generation: 2, CreatedBy: "ada@example.com", CreatedAt: exampleTime(), RequestID: exampleRequest,
+		Diff: json.RawMessage(`[{"op":"replace","path":"/release/version","value":"4.19.2"}]`),
+	}}}
+}
+
+func exampleTimeline() v1.Timeline {
+	return v1.Timeline{Limit: 50, Events: []v1.TimelineEntry{{
+		ID: exampleEventID, Time: exampleTime(), What: v1.TimelineChange, Generation: 1, RequestID: exampleRequest,
+		EventID: exampleEventID, EventType: v1.ClusterCreated, Reason: v1.ReasonCreated, UserEmail: "ada@example.com",
+	}}}
+}
+
 func exampleInfo() v1.Info {
 	return v1.Info{
 		Service: v1.Source, Version: "1.4.0", GitCommit: "9fceb02", BuildTime: "2025-06-02T08:00:00Z",

@@ -33,6 +33,7 @@ func (c *collection[R, L, S]) register(api huma.API) {
 	c.registerReads(api)
 	c.registerChanges(api)
 	c.registerStatus(api)
+	c.registerHistory(api)
 }
 
 // name is how the ids of operations spell the kind, a how sentences do, with its article.

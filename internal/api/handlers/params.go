@@ -49,6 +49,23 @@ func deleteParams() []*huma.Param {
 	}
 }
 
+func historyParams() []*huma.Param {
+	least, most := 1.0, float64(models.MaxLimit)
+	return []*huma.Param{
+		query("limit", "How many entries a page has at most", &huma.Schema{
+			Type: huma.TypeInteger, Minimum: &least, Maximum: &most, Default: models.DefaultLimit,
+		}),
+		query("page_token", "The next_page_token of the page before", text("")),
+	}
+}
+
+func toParam() *huma.Param {
+	least := 1.0
+	p := query("to", "The generation whose spec it is to have", &huma.Schema{Type: huma.TypeInteger, Minimum: &least})
+	p.Required, p.Example = true, 1
+	return p
+}
+
 func idempotencyParam() *huma.Param {
 	least, most := 1, 255
 	return &huma.Param{

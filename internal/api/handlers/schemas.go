@@ -151,7 +151,7 @@ func explain(name string, s *huma.Schema) {
 
 // formats are the same wherever a field of that name is.
 var formats = map[string]string{ //nolint:gochecknoglobals // a constant table
-	"id": "uuid", "cluster_id": "uuid", "nodepool_id": "uuid", "event_id": "uuid", "created_by": "email",
+	"id": "uuid", "cluster_id": "uuid", "nodepool_id": "uuid", "user_email": "email", "event_id": "uuid", "created_by": "email",
 }
 
 func enums() map[string][]any {
@@ -167,7 +167,7 @@ func enums() map[string][]any {
 	return map[string][]any{
 		"Status.phase": phases, "Condition.status": conditions, "ReportedCondition.status": conditions,
 		"ErrorBody.code": codes, "Problem.code": codes, "Health.status": health, "Component.status": health,
-		"Problem.title": titles(),
+		"Problem.title": titles(), "TimelineEntry.what": {v1.TimelineChange, v1.TimelinePublication, v1.TimelineReport},
 	}
 }
 

@@ -1,6 +1,7 @@
 package types
 
 import (
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -72,6 +73,38 @@ func (q *List) setters() setters {
 func ParseDelete(raw string) (Delete, []v1.FieldError) {
 	var q Delete
 	return q, parseQuery(raw, setters{"force": flag(&q.Force), "reason": reason(&q.Reason), "dry_run": flag(&q.DryRun)})
+}
+
+// History is the query of a page of the past; zero values are absent ones.
+type History struct {
+	Limit     int
+	PageToken string
+}
+
+// ParseHistory reads a raw query, as ParseList does.
+func ParseHistory(raw string) (History, []v1.FieldError) {
+	var q History
+	faults := parseQuery(raw, setters{
+		"limit": number(&q.Limit, 1, 100, "must be a whole number between 1 and 100"), "page_token": text(&q.PageToken),
+	})
+	return q, faults
+}
+
+// Rollback is the query of a rollback.
+type Rollback struct {
+	To     int
+	DryRun bool
+}
+
+// ParseRollback reads a raw query, as ParseList does.
+func ParseRollback(raw string) (Rollback, []v1.FieldError) {
+	var q Rollback
+	const reason = "must be the number of a generation"
+	faults := parseQuery(raw, setters{"to": number(&q.To, 1, math.MaxInt, reason), "dry_run": flag(&q.DryRun)})
+	if q.To == 0 && len(faults) == 0 {
+		faults = []v1.FieldError{{Field: "to", Reason: "is required"}}
+	}
+	return q, faults
 }
 
 // ParseMutation reads the raw query of a call that changes something, as ParseList does.
