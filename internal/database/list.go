@@ -239,7 +239,7 @@ func (s *statements) queuePage(batch *pgx.Batch, q models.ListQuery, list *List)
 	if !q.ExactTotal {
 		count += fmt.Sprintf(" LIMIT %d", models.CountedUpTo+1)
 	}
-	batch.Queue(s.sql(count+") m"), all.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&list.Total) })
+	batch.Queue(s.composed(count+") m"), all.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&list.Total) })
 	// The indexes of the filters have the newest first, and no other order.
 	if filtered := all.labels != "" || len(all.terms) > 1; filtered && !anew && q.OrderBy.Field() != whole.OrderBy.Field() {
 		batch.Queue(plannedAnew)
@@ -266,7 +266,7 @@ func (s *statements) queueStale(batch *pgx.Batch, q models.ListQuery, limit int,
 }
 
 func (s *statements) queueSnapshots(batch *pgx.Batch, rest string, args []any, into *[]*Snapshot) {
-	batch.Queue(s.sql(`SELECT `+snapshotColumns+rest), args...).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(s.composed(`SELECT `+snapshotColumns+rest), args...).Query(func(rows pgx.Rows) (err error) {
 		*into, err = pgx.CollectRows(rows, s.scanSnapshot)
 		return err
 	})

@@ -32,6 +32,7 @@ func platforms() []string { return []string{"gcp", "aws", "azure"} }
 func environments() []string { return []string{"prod", "stage", "dev"} }
 
 func clusterID(i int) string   { return idPrefix + fmt.Sprintf("%012d", i) }
+func poolID(i int) string      { return poolPrefix + fmt.Sprintf("%012d", i) }
 func owner(i int) string       { return fmt.Sprintf("owner-%02d@bench.example", i%owners) }
 func clusterName(i int) string { return fmt.Sprintf("cluster-%03d", i/owners) }
 func platform(i int) string    { return platforms()[i%3] }
@@ -40,7 +41,10 @@ func costCenter(i int) string  { return fmt.Sprintf("cc-%02d", i%costCenters) }
 
 // idPrefix makes ids of version 7 that grow with their number, as the service's own grow
 // with time.
-const idPrefix = "01900000-0000-7000-8000-"
+const (
+	idPrefix   = "01900000-0000-7000-8000-"
+	poolPrefix = "01900000-0000-7000-9000-"
+)
 
 func labels(i int) map[string]string {
 	return map[string]string{"env": environment(i), "team": fmt.Sprintf("team-%d", i/7%20), "cost-center": costCenter(i)}
@@ -66,7 +70,7 @@ func spec(i int) json.RawMessage {
 		key, i, platform(i), i%7, i%97, i%97, i%200, i%200, i%200, owner(i), i, i%31, i%31, i%31))
 }
 
-// controllers are the three that report on each cluster.
+// controllers are the three that report on each cluster, and on its node pool.
 func controllers(i int) []string { return []string{"dns", "network", platform(i) + "-provisioner"} }
 
 // report is what a controller says of a cluster when all is well, or of every 50th that
@@ -121,11 +125,7 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 		},
 		{
 			"controller_status",
-			[]string{
-				"cluster_id", "controller_name", "observed_generation", "conditions", "metadata", "last_error", "available", "content", "signal",
-				"failed", "error_type", "available_generation",
-				"updated_at", "stored_at", "counted_at", "moved_at", "created_at", "available_changed_at",
-			},
+			append([]string{"cluster_id"}, strings.Split(reportColumns, ", ")...),
 			3 * n,
 			func(k int) ([]any, error) { return reportRow(k/3, report(k/3, k%3), then), nil },
 		},
@@ -147,9 +147,25 @@ func seed(ctx context.Context, db *pgx.Conn, n int) error {
 			return fmt.Errorf("fill %s: %w", t.name, err)
 		}
 	}
-	_, err := db.Exec(ctx, labelled)
+	_, err := db.Exec(ctx, pooled+labelled)
 	return err
 }
+
+// reportColumns are those of a report but for what it is on.
+const reportColumns = "controller_name, observed_generation, conditions, metadata, last_error, available, content, signal, " +
+	"failed, error_type, available_generation, updated_at, stored_at, counted_at, moved_at, created_at, available_changed_at"
+
+// pooled gives each cluster a node pool that is like it.
+const pooled = `
+	INSERT INTO nodepools (id, cluster_id, name, created_by, labels, spec, created_at, updated_at, generation_started_at)
+	SELECT replace(id::text, '` + idPrefix + `', '` + poolPrefix + `')::uuid, id, 'workers', created_by, labels, spec, created_at, updated_at, generation_started_at
+	FROM clusters;
+	INSERT INTO nodepool_controller_status (nodepool_id, ` + reportColumns + `)
+	SELECT replace(cluster_id::text, '` + idPrefix + `', '` + poolPrefix + `')::uuid, ` + reportColumns + ` FROM controller_status;
+	INSERT INTO stale_nodepool_statuses SELECT id FROM nodepools;
+	INSERT INTO nodepool_schedule (nodepool_id, next_reconcile_at) SELECT id, now() FROM nodepools;
+	INSERT INTO nodepool_labels (key, value, created_at, nodepool_id)
+	SELECT l.key, l.value, c.created_at, c.id FROM nodepools c, jsonb_each_text(c.labels) l;`
 
 // labelled does what the triggers would have done for labels, and switches them on again.
 const labelled = `

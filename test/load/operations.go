@@ -56,7 +56,7 @@ func operations(n int) []operation {
 	// A full cycle takes longer than a measurement, so that no slot is heard twice in it.
 	cycle := func(_ *rand.Rand, k int) request { return put(k%n, k/n%3, report(k%n, k/n%3)) }
 	changed := func(rng *rand.Rand, k int) request { return changedReport(rng, n, k) }
-	return append(all,
+	all = append(all,
 		operation{name: "report unchanged", kind: kindReport, bar: reportBar, writes: true, before: heard, next: one(cycle)},
 		operation{name: "report unchanged, heartbeat due", kind: kindReport, bar: reportBar, writes: true, before: unheard, next: one(cycle)},
 		operation{name: "report changed", kind: kindReport, bar: reportBar, writes: true, next: one(changed)},
@@ -69,6 +69,41 @@ func operations(n int) []operation {
 			next: one(func(_ *rand.Rand, k int) request { return create(k) }),
 		},
 	)
+	return append(all, ofPools(n)...)
+}
+
+// ofPools are the operations on node pools, under the bars of those on clusters.
+func ofPools(n int) []operation {
+	list := func(query func(i int) url.Values) source {
+		return one(func(rng *rand.Rand, _ int) request {
+			q := query(rng.IntN(n))
+			q.Set("limit", "50")
+			r := newRequest(http.MethodGet, poolsPath+"?"+q.Encode(), admin, nil, http.StatusOK)
+			r.rows = rowCheck{1, 50}
+			return r
+		})
+	}
+	return []operation{
+		{name: "node pool: get", kind: kindGet, bar: getBar, next: one(func(rng *rand.Rand, _ int) request {
+			i := rng.IntN(n)
+			return getFrom(poolPath(i), i)
+		})},
+		{name: "node pool: list", kind: kindList, bar: listBar, next: list(func(int) url.Values { return url.Values{} })},
+		{name: "node pool: list of a cluster", kind: kindList, bar: listBar, next: list(func(i int) url.Values {
+			return url.Values{"cluster_id": {clusterID(i)}}
+		})},
+		{name: "node pool: report unchanged", kind: kindReport, bar: reportBar, writes: true, next: one(func(_ *rand.Rand, k int) request {
+			return putTo(poolPath(k%n), k%n, k/n%3, report(k%n, k/n%3))
+		})},
+		{name: "node pool: report changed", kind: kindReport, bar: reportBar, writes: true, next: one(func(rng *rand.Rand, k int) request {
+			i, slot := rng.IntN(n), rng.IntN(3)
+			return putTo(poolPath(i), i, slot, reworded(report(i, slot), k))
+		})},
+		{name: "node pool: create", kind: kindCreate, bar: createBar, writes: true, next: one(func(rng *rand.Rand, k int) request {
+			i := rng.IntN(n)
+			return createIn(i, k)
+		})},
+	}
 }
 
 // idle are the operations whose latency counts while nothing else happens.
@@ -84,10 +119,18 @@ func one(next func(*rand.Rand, int) request) source {
 	return func(rng *rand.Rand, k int) []request { return []request{next(rng, k)} }
 }
 
-const clustersPath = "/api/v1/clusters"
+const (
+	clustersPath = "/api/v1/clusters"
+	poolsPath    = "/api/v1/nodepools"
+)
 
-func get(i int) request {
-	r := newRequest(http.MethodGet, clustersPath+"/"+clusterID(i), owner(i), nil, http.StatusOK)
+func clusterPath(i int) string { return clustersPath + "/" + clusterID(i) }
+func poolPath(i int) string    { return poolsPath + "/" + poolID(i) }
+
+func get(i int) request { return getFrom(clusterPath(i), i) }
+
+func getFrom(path string, i int) request {
+	r := newRequest(http.MethodGet, path, owner(i), nil, http.StatusOK)
 	r.rows = rowCheck{1, 1}
 	return r
 }
@@ -135,17 +178,22 @@ func lists(n int) []listing {
 }
 
 // put is a controller's report on a cluster.
-func put(i, slot int, r v1.StatusReport) request {
+func put(i, slot int, r v1.StatusReport) request { return putTo(clusterPath(i), i, slot, r) }
+
+func putTo(path string, i, slot int, r v1.StatusReport) request {
 	r.ControllerName = controllers(i)[slot]
-	return newRequest(http.MethodPut, clustersPath+"/"+clusterID(i)+"/status", controller, encode(r), http.StatusOK)
+	return newRequest(http.MethodPut, path+"/status", controller, encode(r), http.StatusOK)
 }
 
 // changedReport says something new that nobody needs to be woken for.
 func changedReport(rng *rand.Rand, n, k int) request {
 	i, slot := rng.IntN(n), rng.IntN(3)
-	r := report(i, slot)
+	return put(i, slot, reworded(report(i, slot), k))
+}
+
+func reworded(r v1.StatusReport, k int) v1.StatusReport {
 	r.Conditions[0].Message = fmt.Sprintf("applied for the time number %d", k)
-	return put(i, slot, r)
+	return r
 }
 
 // movingReport says something new that wakes the controllers.
@@ -179,6 +227,16 @@ func create(k int) request {
 		Labels: labels(k), Spec: v1.Object(spec(k)),
 	}
 	r := newRequest(http.MethodPost, clustersPath, newcomer, encode(body), http.StatusCreated)
+	r.rows = rowCheck{1, 1}
+	return r
+}
+
+// createIn makes a node pool in a cluster, for its owner.
+func createIn(i, k int) request {
+	body := v1.CreateNodePool{
+		ClusterID: clusterID(i), Name: fmt.Sprintf("new-%d-%d", time.Now().UnixNano(), k), Labels: labels(k), Spec: v1.Object(spec(k)),
+	}
+	r := newRequest(http.MethodPost, poolsPath, owner(i), encode(body), http.StatusCreated)
 	r.rows = rowCheck{1, 1}
 	return r
 }
