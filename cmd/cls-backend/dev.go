@@ -79,7 +79,7 @@ func runDev(ctx context.Context, dir string, out io.Writer) error {
 		group.Go(func() error {
 			return demo.Run(ctx, demo.Options{
 				APIURL: "http://" + at.API, ProjectID: cfg.PubSub.ProjectID, PubSubEndpoint: cfg.PubSub.EmulatorHost,
-				Topic: cfg.PubSub.ClusterEventsTopic, Log: log,
+				ClusterTopic: cfg.PubSub.ClusterEventsTopic, NodePoolTopic: cfg.PubSub.NodePoolEventsTopic, Log: log,
 				Ready: func() { printHelp(out, cfg, at) }, // Not before: nobody would hear of a first cluster.
 			})
 		})
@@ -160,6 +160,19 @@ Declare a cluster, and watch it become Ready:
 		`-H 'Content-Type: application/json' -d '{"name":"hello-'$(date +%%s)'","spec":{"platform":{"type":"gcp"}}}'
 
   curl -sS http://%[1]s/api/v1/clusters -H 'X-User-Email: you@example.com'
+
+Give the newest one a node pool; pause it, so that nobody is woken for it any more; delete both. One on azure
+says whom its deletion waits for, and is gone once that controller has let go:
+
+  ID=$(curl -sS 'http://%[1]s/api/v1/clusters?limit=1' -H 'X-User-Email: you@example.com' | sed 's/.*"clusters":\[{"id":"\([^"]*\).*/\1/')
+
+  curl -sS http://%[1]s/api/v1/nodepools -H 'X-User-Email: you@example.com' `+
+		`-H 'Content-Type: application/json' -d '{"name":"workers","cluster_id":"'$ID'"}'
+
+  curl -sS -X PATCH http://%[1]s/api/v1/clusters/$ID -H 'X-User-Email: you@example.com' `+
+		`-H 'Content-Type: application/json' -d '{"paused":true}'
+
+  curl -sS -X DELETE http://%[1]s/api/v1/clusters/$ID -H 'X-User-Email: you@example.com'
 
 Ctrl-C ends everything. The data stay; "make dev-reset" removes them.
 

@@ -35,6 +35,9 @@ type developer struct {
 	dir             string
 	pubsub, project string
 	curl            string // the line to declare a cluster
+	// newest has the id of the newest cluster in $ID, for the other lines: to give it a node pool, to
+	// pause it, to delete it.
+	newest, pool, pause, remove string
 }
 
 // startDev runs "cls-backend dev" on a folder and free ports.
@@ -53,7 +56,11 @@ func developing(t *testing.T, p *process, dir string) *developer {
 	d.meta = d.printed(`Metrics +http://([^/]+)/metrics`)
 	d.pubsub = d.printed(`PUBSUB_EMULATOR_HOST=(\S+)`)
 	d.project = d.printed(`GOOGLE_CLOUD_PROJECT=(\S+)`)
-	d.curl = d.printed(`(?m)^ +(curl .* -d .*)$`)
+	d.curl = d.printed(`(?m)^ +(curl .*/clusters .* -d .*)$`)
+	d.newest = d.printed(`(?m)^ +(ID=.*)$`)
+	d.pool = d.printed(`(?m)^ +(curl .*/nodepools .* -d .*)$`)
+	d.pause = d.printed(`(?m)^ +(curl .* PATCH .* -d .*)$`)
+	d.remove = d.printed(`(?m)^ +(curl .* DELETE .*)$`)
 	return d
 }
 
@@ -69,15 +76,19 @@ func (d *developer) printed(pattern string) string {
 // paste runs a line as somebody who pastes it into a shell, and returns the cluster.
 func (d *developer) paste(line string) v1.Cluster {
 	d.t.Helper()
-	out, err := exec.Command("sh", "-c", line).CombinedOutput()
-	if err != nil {
-		d.t.Fatalf("%s: %v: %s", line, err, out)
-	}
 	var c v1.Cluster
-	if err := json.Unmarshal(out, &c); err != nil || c.ID == "" {
-		d.t.Fatalf("%s: %v: %s", line, err, out)
+	if d.pasted(line, &c); c.ID == "" {
+		d.t.Fatalf("%s: no cluster", line)
 	}
 	return c
+}
+
+func (d *developer) pasted(lines string, into any) {
+	d.t.Helper()
+	out, err := exec.Command("sh", "-c", lines).Output()
+	if err != nil || json.Unmarshal(out, into) != nil {
+		d.t.Fatalf("%s: %v: %s", lines, err, out)
+	}
 }
 
 func (d *developer) get(path string, into any) {
@@ -166,6 +177,9 @@ func TestDev(t *testing.T) {
 		c := d.paste(line)
 		d.expectReady(begun, c.ID, platform)
 		await(t, "cluster.created", patience, func() bool { return outsider.received(v1.ClusterCreated, c.ID) })
+		if platform == "azure" { // the newest
+			d.expectLifecycle(c.ID)
+		}
 	}
 	d.expectPending(strings.NewReplacer("gcp", "mars", "hello-", "mars-").Replace(d.curl))
 
@@ -178,7 +192,7 @@ func TestDev(t *testing.T) {
 	}
 	d.expectNothingLeft(0)
 
-	t.Run("the data survive a restart", func(t *testing.T) { restarted(t, dir, 4) })
+	t.Run("the data survive a restart", func(t *testing.T) { restarted(t, dir, 3) })
 	t.Run("and go with a reset", func(t *testing.T) {
 		if code, out := run(t, nil, "dev", "--dir", dir, "--reset"); code != 0 {
 			t.Fatalf("exit code %d: %s", code, out)
@@ -201,6 +215,33 @@ func (d *developer) expectReady(begun time.Time, id, platform string) {
 	if len(s.ControllerStatus) != 1 || !strings.Contains(s.ControllerStatus[0].ControllerName, platform) {
 		d.t.Errorf("%s: reports %+v", platform, s.ControllerStatus)
 	}
+}
+
+// expectLifecycle gives the newest cluster, which is on azure, a node pool, pauses it, and watches it go.
+func (d *developer) expectLifecycle(id string) {
+	d.t.Helper()
+	var pool v1.NodePool
+	d.pasted(d.newest+"\n"+d.pool, &pool)
+	if pool.ClusterID != id {
+		d.t.Fatalf("the node pool is %+v, want one of cluster %s", pool, id)
+	}
+	await(d.t, "a node pool that is Ready", readyLimit, func() bool {
+		d.get("/nodepools/"+pool.ID, &pool)
+		return pool.Status.Phase == v1.PhaseReady
+	})
+	if c := d.paste(d.newest + "\n" + d.pause); !c.Paused {
+		d.t.Errorf("not paused: %+v", c)
+	}
+	begun := time.Now()
+	var gone v1.Deletion
+	d.pasted(d.newest+"\n"+d.remove, &gone)
+	if len(gone.WaitingFor) != 1 || gone.WaitingFor[0] != "demo-azure" {
+		d.t.Errorf("the deletion waits for %v", gone.WaitingFor)
+	}
+	for _, path := range []string{"/nodepools/" + pool.ID, "/clusters/" + id} {
+		await(d.t, "the end of "+path, readyLimit, func() bool { return d.call(http.MethodGet, path, "").status == http.StatusNotFound })
+	}
+	d.t.Logf("azure: gone after %v", time.Since(begun).Round(time.Millisecond))
 }
 
 // expectPending declares a cluster that no controller looks after, which its status says.

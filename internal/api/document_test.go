@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,7 +17,6 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
-	"github.com/cls-backend/cls-backend/internal/api"
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
@@ -243,43 +244,103 @@ type probe struct {
 	status int
 }
 
+// elsewhere are the codes that no probe brings about, and where they are seen.
+var elsewhere = map[v1.Code]string{
+	v1.CodeRequestInFlight: "takes ten seconds: TestIdempotency_ASecondCallWaitsForTheFirst",
+}
+
 // Every operation, answered by the server itself in every way that the document names
-// and a caller can bring about, answers as it says.
+// and a caller can bring about, answers as it says, with the codes that it says and no other.
 func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 	t.Parallel()
-	b := newBackend(t, func(o *api.Options) { o.MaxBodyBytes = 8192 })
+	b := newBackend(t)
 	c := newContract(t, b)
-	probes := append(serviceProbes(), probesWithin(b.collection(models.KindNodePool, bob))...)
+	probes := slices.Concat(serviceProbes(), probesOfRegistry(b), probesWithin(b.collection(models.KindNodePool, bob)))
 	for _, kind := range models.Kinds() {
 		of := b.collection(kind, ada)
-		probes = append(append(probes, probesOfOne(of)...), probesOfStatus(of)...)
+		probes = slices.Concat(probes, probesOfOne(of), probesOfStatus(of), c.probesOf(allRefusals(of)))
 	}
 	seen := map[string]bool{}
 	for _, p := range probes {
-		c.probe(t, b, p)
-		seen[strings.ToLower(p.call.method)+" "+p.path+" "+strconv.Itoa(p.status)] = true
+		at := strings.ToLower(p.call.method) + " " + p.path + " "
+		code, first := c.probe(t, b, p), !seen[at]
+		seen[at], seen[at+strconv.Itoa(p.status)], seen[at+string(code)] = true, true, true
+		if first && len(c.Paths[p.path][strings.ToLower(p.call.method)].Security) > 0 {
+			for _, code := range c.probeIdentity(t, b, p) {
+				seen[at+strconv.Itoa(code.HTTPStatus())], seen[at+string(code)] = true, true
+			}
+		}
 	}
 	// A failure of ours is no caller's to bring about; other tests do.
 	for path, item := range c.Paths {
 		for method, op := range item {
-			for code := range op.Responses {
-				if !seen[method+" "+path+" "+code] && code < "500" {
-					t.Errorf("%s %s is said to answer %s, and was not seen to", method, path, code)
+			for status, response := range op.Responses {
+				at := method + " " + path + " "
+				if !seen[at+status] && status < "500" {
+					t.Errorf("%s is said to answer %s, and was not seen to", at, status)
+				}
+				for code := range response.Content["application/json"].Examples {
+					if !seen[at+code] && status < "500" && elsewhere[v1.Code(code)] == "" {
+						t.Errorf("%s is said to answer %s, and was not seen to", at, code)
+					}
 				}
 			}
 		}
 	}
 }
 
+// probesOf are the refusals of calls that the document knows.
+func (c *contract) probesOf(refusals []refusal) []probe {
+	var probes []probe
+	for _, r := range refusals {
+		if path := c.pathOf(r.call); path != "" {
+			probes = append(probes, probe{path, r.asked(), r.code.HTTPStatus()})
+		}
+	}
+	return probes
+}
+
+// pathOf returns the path by which the document knows a call; "" when it does not.
+func (c *contract) pathOf(call call) string {
+	asked, _, _ := strings.Cut(call.path, "?")
+	for path, item := range c.Paths {
+		if _, known := item[strings.ToLower(call.method)]; !known {
+			continue
+		}
+		pattern := regexp.MustCompile(`\\\{\w+\\\}`).ReplaceAllString(regexp.QuoteMeta(path), "[^/]+")
+		if regexp.MustCompile("^" + pattern + "$").MatchString(asked) {
+			return path
+		}
+	}
+	return ""
+}
+
+// probeIdentity makes a call as nobody, as two, as what is no address and from where none is
+// believed, and returns the codes of the answers.
+func (c *contract) probeIdentity(t *testing.T, b *backend, p probe) []v1.Code {
+	t.Helper()
+	as := func(who ...string) probe {
+		p := p
+		p.call.as, p.call.header = "", http.Header{"X-User-Email": who}
+		p.status = http.StatusUnauthorized
+		return p
+	}
+	two := as(ada, bob)
+	two.status = http.StatusBadRequest
+	stranger := *b
+	stranger.remote = "203.0.113.5:1234"
+	return []v1.Code{c.probe(t, b, as()), c.probe(t, b, as("nobody")), c.probe(t, b, two), c.probe(t, &stranger, as(ada))}
+}
+
 // probe makes a call, and judges the answer, the body that was taken and the problem that a
-// failure is for whom asks for one.
-func (c *contract) probe(t *testing.T, b *backend, p probe) {
+// failure is for whom asks for one. It returns the code, "" for that of no failure.
+func (c *contract) probe(t *testing.T, b *backend, p probe) (failed v1.Code) {
 	t.Helper()
 	code, method := strconv.Itoa(p.status), strings.ToLower(p.call.method)
 	r := b.do(p.call)
 	if r.status != p.status {
 		t.Errorf("%s %s as %q: status %d, want %d: %.400s", method, p.call.path, p.call.as, r.status, p.status, r.body)
-		return
+		return ""
 	}
 	if p.status == http.StatusNoContent {
 		if said := c.Paths[p.path][method].Responses[code].Content; r.body != "" || said != nil {
@@ -297,7 +358,8 @@ func (c *contract) probe(t *testing.T, b *backend, p probe) {
 		}
 	}
 	if p.status >= 400 {
-		if _, said := c.Paths[p.path][method].Responses[code].Content["application/json"].Examples[string(into[v1.ErrorBody](r).Code)]; !said {
+		failed = into[v1.ErrorBody](r).Code
+		if _, said := c.Paths[p.path][method].Responses[code].Content["application/json"].Examples[string(failed)]; !said {
 			t.Errorf("%s %s %s does not name the code of %.300s", method, p.path, code, r.body)
 		}
 		p.call.header = maps.Clone(p.call.header)
@@ -307,6 +369,7 @@ func (c *contract) probe(t *testing.T, b *backend, p probe) {
 		p.call.header.Set("Accept", "application/problem+json")
 		c.check(t, p.path, method, code, "application/problem+json", b.do(p.call).is(p.status).body)
 	}
+	return failed
 }
 
 func serviceProbes() []probe {
@@ -320,6 +383,28 @@ func serviceProbes() []probe {
 	}
 }
 
+// probesOfRegistry are those of the registry of controllers.
+func probesOfRegistry(b *backend) []probe {
+	const list, one, body = controllers, controllers + "/{name}", `{"platforms":["gcp"],"kinds":["cluster"],"finalizes":true,"required":true}`
+	b.register("infra", `{}`)
+	b.register("gone", `{}`)
+	dns, infra, gone := controllers+"/dns", controllers+"/infra", controllers+"/gone"
+	return []probe{
+		{list, call{method: "GET", path: list, as: controller}, 200},
+		{list, call{method: "GET", path: list, as: ada}, 403},
+		{list, call{method: "GET", path: list + "?limit=1", as: admin}, 400},
+		{one, call{method: "GET", path: infra, as: admin}, 200},
+		{one, call{method: "GET", path: infra, as: ada}, 403},
+		{one, call{method: "PUT", path: dns, as: dnsOnly, body: body}, 200},
+		{one, call{method: "PUT", path: dns + "?dry_run=true", as: dnsOnly, body: `{}`}, 200},
+		{one, call{method: "PUT", path: infra, as: controller, body: tooBig}, 413},
+		{one, call{method: "DELETE", path: gone + "?dry_run=true", as: admin}, 204},
+		{one, call{method: "DELETE", path: gone, as: controller}, 204},
+		{one, call{method: "GET", path: gone, as: admin}, 200},
+		{one, call{method: "DELETE", path: gone, as: ada}, 403},
+	}
+}
+
 // probesWithin are those of the node pools of a cluster of bob's.
 func probesWithin(of collection) []probe {
 	const within = clusters + "/{id}/nodepools"
@@ -328,7 +413,6 @@ func probesWithin(of collection) []probe {
 	return []probe{
 		{within, call{method: "GET", path: path, as: bob}, 200},
 		{within, call{method: "GET", path: path + "?limit=0", as: bob}, 400},
-		{within, call{method: "GET", path: path}, 401},
 		{within, call{method: "GET", path: path + "?created_by=" + ada, as: bob}, 403},
 		{within, call{method: "GET", path: path, as: ada}, 404},
 	}
@@ -336,6 +420,7 @@ func probesWithin(of collection) []probe {
 
 // What is refused before, or whatever, a resource is.
 var (
+	tooBig   = sized(1<<20 + 1)
 	staleTag = http.Header{"If-Match": {`"99"`}}
 	textBody = http.Header{"Content-Type": {"text/plain"}}
 )
@@ -346,48 +431,50 @@ func probesOfOne(of collection) []probe {
 	at := func(body string) string { return of.path + "/" + of.declare(ada, body).ID }
 	read, changed := at(`{"name":"c0","spec":{"platform":{"type":"gcp"}}}`), at(`{"name":"c1"}`)
 	gone, kept, protected := at(`{"name":"c2"}`), at(`{"name":"c3"}`), at(`{"name":"c4","deletion_protection":true}`)
-	none, big := of.path+"/"+unknown, sized(8193)
+	none, held := of.path+"/"+unknown, at(`{"name":"c5"}`)
+	of.hold(strings.TrimPrefix(held, of.path+"/"))
 	probes := []probe{
 		{list, call{method: "GET", path: list, as: ada}, 200},
 		{list, call{method: "GET", path: list + "?limit=0", as: ada}, 400},
-		{list, call{method: "GET", path: list}, 401},
 		{list, call{method: "GET", path: list + "?created_by=" + bob, as: ada}, 403},
 		{list, call{method: "POST", path: list, as: ada, body: of.body(`{"name":"new","description":"d","labels":{"a":"b"},"spec":{}}`)}, 201},
 		{list, call{method: "POST", path: list, as: ada, body: of.body(`{"name":"NO"}`)}, 400},
-		{list, call{method: "POST", path: list, body: of.body(`{"name":"x"}`)}, 401},
 		{list, call{method: "POST", path: list, as: controller, body: of.body(`{"name":"x"}`)}, 403},
 		{list, call{method: "POST", path: list, as: ada, body: of.body(`{"name":"c0"}`)}, 409},
-		{list, call{method: "POST", path: list, as: ada, body: of.body(big)}, 413},
+		{list, call{method: "POST", path: list, as: ada, body: of.body(tooBig)}, 413},
 		{list, call{method: "POST", path: list, as: ada, body: of.body(`{}`), header: textBody}, 415},
 		{one, call{method: "GET", path: read, as: ada}, 200},
 		{one, call{method: "GET", path: list + "/x", as: ada}, 400},
-		{one, call{method: "GET", path: read}, 401},
 		{one, call{method: "GET", path: read, as: bob}, 404},
 		{one, call{method: "PUT", path: changed, as: ada, body: `{"spec":{"a":1}}`}, 200},
 		{one, call{method: "PUT", path: changed, as: ada, body: `{}`}, 400},
-		{one, call{method: "PUT", path: changed, body: `{"spec":{}}`}, 401},
 		{one, call{method: "PUT", path: changed, as: controller, body: `{"spec":{}}`}, 403},
 		{one, call{method: "PUT", path: none, as: ada, body: `{"spec":{}}`}, 404},
 		{one, call{method: "PUT", path: changed, as: ada, body: `{"spec":{},"generation":1}`}, 409},
 		{one, call{method: "PUT", path: changed, as: ada, body: `{"spec":{}}`, header: staleTag}, 412},
-		{one, call{method: "PUT", path: changed, as: ada, body: big}, 413},
+		{one, call{method: "PUT", path: changed, as: ada, body: tooBig}, 413},
 		{one, call{method: "PUT", path: changed, as: ada, body: `{}`, header: textBody}, 415},
 		{one, call{method: "PATCH", path: changed, as: ada, body: `{"spec":{"b":null},"labels":null,"description":"d"}`}, 200},
 		{one, call{method: "PATCH", path: changed, as: ada, body: `{"spec":null}`}, 400},
-		{one, call{method: "PATCH", path: changed, body: `{}`}, 401},
 		{one, call{method: "PATCH", path: changed, as: controller, body: `{}`}, 403},
 		{one, call{method: "PATCH", path: none, as: ada, body: `{}`}, 404},
 		{one, call{method: "PATCH", path: changed, as: ada, body: `{"generation":1}`}, 409},
 		{one, call{method: "PATCH", path: changed, as: ada, body: `{}`, header: staleTag}, 412},
-		{one, call{method: "PATCH", path: changed, as: ada, body: big}, 413},
+		{one, call{method: "PATCH", path: changed, as: ada, body: tooBig}, 413},
 		{one, call{method: "PATCH", path: changed, as: ada, body: `{}`, header: textBody}, 415},
 		{one, call{method: "DELETE", path: gone, as: ada}, 202},
 		{one, call{method: "DELETE", path: list + "/x", as: ada}, 400},
-		{one, call{method: "DELETE", path: kept}, 401},
 		{one, call{method: "DELETE", path: kept, as: controller}, 403},
 		{one, call{method: "DELETE", path: kept, as: bob}, 404},
 		{one, call{method: "DELETE", path: protected, as: ada}, 409},
 		{one, call{method: "DELETE", path: kept, as: ada, header: staleTag}, 412},
+		{list, call{method: "POST", path: list + "?dry_run=true", as: ada, body: of.body(`{"name":"tried"}`)}, 201},
+		{list, call{method: "POST", path: list, as: ada, body: of.body(`{"name":"once"}`), header: key("once")}, 201},
+		{list, call{method: "POST", path: list, as: ada, body: of.body(`{"name":"once"}`), header: key("once")}, 201},
+		{one, call{method: "DELETE", path: held, as: ada}, 202},
+		{one, call{method: "GET", path: held, as: ada}, 200},
+		{one + "/reconcile", call{method: "POST", path: held + "/reconcile", as: ada}, 202},
+		{one, call{method: "DELETE", path: held + "?force=true&reason=r", as: ada}, 202},
 	}
 	if of.kind == models.KindNodePool {
 		probes = append(
@@ -404,27 +491,23 @@ func probesOfStatus(of collection) []probe {
 	status, drop, wake := of.path+"/{id}/status", of.path+"/{id}/status/{controller_name}", of.path+"/{id}/reconcile"
 	id := of.declare(ada, `{"name":"reported"}`).ID
 	of.report(id, reportWithError)
-	one, none, bad, big := of.path+"/"+id, of.path+"/"+unknown, of.path+"/x", sized(8193)
+	one, none, bad := of.path+"/"+id, of.path+"/"+unknown, of.path+"/x"
 	return []probe{
 		{status, call{method: "GET", path: one + "/status", as: ada}, 200},
 		{status, call{method: "GET", path: bad + "/status", as: ada}, 400},
-		{status, call{method: "GET", path: one + "/status"}, 401},
 		{status, call{method: "GET", path: one + "/status", as: bob}, 404},
 		{status, call{method: "PUT", path: one + "/status", as: controller, body: reportBody}, 200},
 		{status, call{method: "PUT", path: one + "/status", as: controller, body: `{}`}, 400},
-		{status, call{method: "PUT", path: one + "/status", body: reportBody}, 401},
 		{status, call{method: "PUT", path: one + "/status", as: ada, body: reportBody}, 403},
 		{status, call{method: "PUT", path: none + "/status", as: controller, body: reportBody}, 404},
-		{status, call{method: "PUT", path: one + "/status", as: controller, body: big}, 413},
+		{status, call{method: "PUT", path: one + "/status", as: controller, body: tooBig}, 413},
 		{status, call{method: "PUT", path: one + "/status", as: controller, body: `{}`, header: textBody}, 415},
 		{drop, call{method: "DELETE", path: one + "/status/dns", as: admin}, 204},
 		{drop, call{method: "DELETE", path: bad + "/status/dns", as: admin}, 400},
-		{drop, call{method: "DELETE", path: one + "/status/dns"}, 401},
 		{drop, call{method: "DELETE", path: one + "/status/dns", as: ada}, 403},
 		{drop, call{method: "DELETE", path: one + "/status/dns", as: admin}, 404},
 		{wake, call{method: "POST", path: one + "/reconcile", as: ada}, 202},
 		{wake, call{method: "POST", path: bad + "/reconcile", as: ada}, 400},
-		{wake, call{method: "POST", path: one + "/reconcile"}, 401},
 		{wake, call{method: "POST", path: one + "/reconcile", as: bob}, 404},
 	}
 }

@@ -111,6 +111,29 @@ func FuzzReport(f *testing.F) {
 	})
 }
 
+func FuzzRegistration(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"platforms":["gcp","AWS"],"kinds":["cluster","nodepool"],"finalizes":true,"required":true}`, `{"platforms":null,"kinds":[]}`,
+		`{"platforms":["a\u0000"]}`, `{"kinds":["\ud800"]}`, `{"name":"\u0000","lag":1e999}`, `{"platforms":[null,7,{}]}`, `null`, `[]`, "{\"platforms\":[\"\xff\"]}",
+	} {
+		f.Add(seed)
+	}
+	b := newBackend(f)
+	f.Fuzz(func(t *testing.T, body string) {
+		b := b.with(t)
+		put := call{method: http.MethodPut, path: controllers + "/dns", as: controller, body: body}
+		r := b.do(put)
+		if r.status != http.StatusOK {
+			r.refused()
+			return
+		}
+		again := b.get(controller, put.path).is(http.StatusOK)
+		if put.body = again.body; b.do(put).is(http.StatusOK).body != again.body || again.body != r.body {
+			t.Errorf("answered %s, read as %s", r.body, again.body)
+		}
+	})
+}
+
 func FuzzSelector(f *testing.F) {
 	for _, seed := range []string{
 		"a=b", "a==b", "a!=b", "a in (b,c)", "a notin ()", "!a", "a", "", ",", "a=b,c", "a in (b", "x/y=z", "a='", "a=\x00", "a=\xff", "a in (b,c),!d,e!=f",

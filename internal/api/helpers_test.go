@@ -39,8 +39,9 @@ const (
 )
 
 const (
-	clusters  = "/api/v1/clusters"
-	nodepools = "/api/v1/nodepools"
+	clusters    = "/api/v1/clusters"
+	nodepools   = "/api/v1/nodepools"
+	controllers = "/api/v1/controllers"
 	// unknown is the id of nothing.
 	unknown = "00000000-0000-7000-8000-000000000000"
 )
@@ -83,8 +84,8 @@ func newBackendOn(t testing.TB, db *database.DB, pool *pgxpool.Pool, change ...f
 	b := &backend{t: t, pool: pool, logs: &lockedBuffer{}, remote: "127.0.0.1:4711"}
 	o := api.Options{
 		Clusters:  service.NewResources(models.KindCluster, db, rules, func() {}, metrics),
-		NodePools: service.NewResources(models.KindNodePool, db, rules, func() {}, metrics),
-		Info:      v1.Info{Service: v1.Source, Version: "test", APIVersion: "v1", Environment: "test"},
+		NodePools: service.NewResources(models.KindNodePool, db, rules, func() {}, metrics), Controllers: service.NewControllers(db),
+		Info: v1.Info{Service: v1.Source, Version: "test", APIVersion: "v1", Environment: "test"},
 		Auth: api.Auth{
 			TrustedProxies: prefixes("127.0.0.0/8", "::1/128"), Admins: []string{admin},
 			Controllers: []api.Controller{{Email: controller}, {Email: dnsOnly, Name: "dns"}},
@@ -277,6 +278,33 @@ func (c collection) report(id, body string) v1.ReportResult {
 	return into[v1.ReportResult](c.do(call{method: http.MethodPut, path: c.path + "/" + id + "/status", as: controller, body: body}).is(http.StatusOK))
 }
 
+// remove asks for the end of a resource of ada's, which must be taken.
+func (c collection) remove(id, query string) v1.Deletion {
+	c.t.Helper()
+	return into[v1.Deletion](c.do(call{method: http.MethodDelete, path: c.path + "/" + id + query, as: ada}).is(http.StatusAccepted))
+}
+
+// finalizer is the controller that the deletions of these tests wait for.
+const finalizer = "teardown"
+
+// finalized is its report that it has let go, or not.
+func finalized(status v1.ConditionStatus) string {
+	return `{"controller_name":"` + finalizer + `","conditions":[{"type":"Finalized","status":"` + string(status) + `"}]}`
+}
+
+// hold begins the deletion of a resource of ada's, which waits for the finalizer.
+func (c collection) hold(id string) v1.Deletion {
+	c.t.Helper()
+	c.report(id, finalized(v1.ConditionFalse))
+	return c.remove(id, "")
+}
+
+// once declares a resource of ada's by a call that may be repeated.
+func (c collection) once(of, body string) reply {
+	c.t.Helper()
+	return c.do(call{method: http.MethodPost, path: c.path, as: ada, body: c.body(body), header: key(of)})
+}
+
 // is fails the test when the status is another.
 func (r reply) is(status int) reply {
 	r.t.Helper()
@@ -344,13 +372,16 @@ func (b *backend) count(table string) int {
 // state is a text that differs when anything that users or controllers can change does.
 func (b *backend) state() string {
 	b.t.Helper()
-	const common = "id, name, description, paused, deletion_protection, labels, spec, created_by, generation, resource_version, updated_at, deleted_at"
+	const common = "id, name, description, paused, deletion_protection, labels, spec, created_by, generation, resource_version, updated_at, " +
+		"deletion_timestamp, holders, forced_by, force_reason, deleted_at"
 	var text string
 	err := b.pool.QueryRow(b.t.Context(), `SELECT concat_ws('#',
 		(SELECT string_agg(c::text, E'\n' ORDER BY id) FROM (SELECT `+common+`, target_project_id FROM clusters) c),
 		(SELECT string_agg(n::text, E'\n' ORDER BY id) FROM (SELECT `+common+`, cluster_id FROM nodepools) n),
 		(SELECT string_agg(s::text, E'\n' ORDER BY cluster_id, controller_name) FROM controller_status s),
 		(SELECT string_agg(s::text, E'\n' ORDER BY nodepool_id, controller_name) FROM nodepool_controller_status s),
+		(SELECT string_agg(c::text, E'\n' ORDER BY name) FROM controllers c),
+		(SELECT version FROM registry), (SELECT count(*) FROM idempotency_keys),
 		(SELECT count(*) FROM outbox))`).Scan(&text)
 	if err != nil {
 		b.t.Fatal(err)

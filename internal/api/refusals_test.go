@@ -23,24 +23,39 @@ type refusal struct {
 	field string
 }
 
+// asked is the call as it is made: by ada, unless it says otherwise.
+func (r refusal) asked() call {
+	c := r.call
+	switch c.as {
+	case "":
+		c.as = ada
+	case "-":
+		c.as = ""
+	}
+	return c
+}
+
+// allRefusals declares what they are about, and returns them.
+func allRefusals(of collection) []refusal {
+	id := of.declare(ada, `{"name":"orders","deletion_protection":true,"spec":{"platform":{"type":"gcp"}}}`).ID
+	dying := of.declare(ada, `{"name":"dying"}`).ID
+	of.hold(dying)
+	of.once("a-key", `{"name":"keyed"}`).is(http.StatusCreated)
+	all := append(refusals(of, id), refusalsOfKind(of, id)...)
+	return append(append(all, refusalsOfTheDying(of, dying)...), refusalsOfRegistry(of.backend)...)
+}
+
 // Every refusal has its status, its code and its field, and leaves no trace.
 func TestRefusals_ChangeNothing(t *testing.T) { //nolint:tparallel // a subtest compares the whole database
 	t.Parallel()
 	for _, kind := range models.Kinds() {
 		of := newBackend(t).collection(kind, ada)
-		r := of.declare(ada, `{"name":"orders","deletion_protection":true,"spec":{"platform":{"type":"gcp"}}}`)
+		all := allRefusals(of)
 		before := of.state()
-		for _, test := range append(refusals(of, r.ID), refusalsOfKind(of, r.ID)...) {
+		for _, test := range all {
 			t.Run(string(kind)+"/"+test.why, func(t *testing.T) {
 				of := of.with(t)
-				c := test.call
-				switch c.as {
-				case "":
-					c.as = ada
-				case "-":
-					c.as = ""
-				}
-				body := of.do(c).failsAt(test.code, test.field)
+				body := of.do(test.asked()).failsAt(test.code, test.field)
 				for _, word := range []string{"SQLSTATE", "pgx", "json:", "Go ", "invalid character", "ERROR:"} {
 					if strings.Contains(body.Message, word) {
 						t.Errorf("the sentence %q is not for callers", body.Message)
@@ -111,6 +126,7 @@ func refusals(of collection, id string) []refusal {
 		{"a merge patch for a PUT", call{method: "PUT", path: path, body: `{"spec":{}}`, header: http.Header{"Content-Type": {"application/merge-patch+json"}}}, v1.CodeUnsupportedMediaType, "Content-Type"},
 		{"a patch with a parameter", call{method: "PATCH", path: path + "?force=true", body: `{}`}, v1.CodeInvalidQuery, "force"},
 		{"nothing there to patch", call{method: "PATCH", path: none, body: `{}`}, v1.CodeNotFound, ""},
+		{"an empty If-Match, to delete", call{method: "DELETE", path: path, header: http.Header{"If-Match": {""}}}, v1.CodeInvalidField, "If-Match"},
 		{"an empty If-Match", call{method: "PUT", path: path, body: `{"spec":{}}`, header: http.Header{"If-Match": {""}}}, v1.CodeInvalidField, "If-Match"},
 		{"an If-Match that is no tag", call{method: "PUT", path: path, body: `{"spec":{}}`, header: http.Header{"If-Match": {"1"}}}, v1.CodePreconditionFailed, "If-Match"},
 
@@ -121,6 +137,7 @@ func refusals(of collection, id string) []refusal {
 		{"SQL for an id", call{method: "GET", path: list + "/'%20OR%201=1--"}, v1.CodeInvalidID, "id"},
 		{"an id that is none, in an update", call{method: "PUT", path: list + "/1", body: `{"spec":{}}`}, v1.CodeInvalidID, "id"},
 		{"an id that is none, in a report", call{method: "PUT", path: list + "/1/status", as: controller, body: `{"controller_name":"dns"}`}, v1.CodeInvalidID, "id"},
+		{"an id that is none, in a patch", call{method: "PATCH", path: list + "/1", body: `{}`}, v1.CodeInvalidID, "id"},
 		{"an id that is none, for a status", call{method: "GET", path: list + "/1/status"}, v1.CodeInvalidID, "id"},
 
 		{"limit 0", call{method: "GET", path: list + "?limit=0"}, v1.CodeInvalidQuery, "limit"},
@@ -142,7 +159,20 @@ func refusals(of collection, id string) []refusal {
 		{"a bad escape", call{method: "GET", path: list + "?name=%zz"}, v1.CodeInvalidQuery, "query"},
 		{"a semicolon", call{method: "GET", path: list + "?limit=5;offset=1"}, v1.CodeInvalidQuery, "query"},
 		{"a parameter where there are none", call{method: "GET", path: path + "?limit=1"}, v1.CodeInvalidQuery, "limit"},
-		{"a parameter on a POST", call{method: "POST", path: list + "?dry_run=true", body: of.body(`{"name":"x"}`)}, v1.CodeInvalidQuery, "dry_run"},
+		{"a parameter on a POST", call{method: "POST", path: list + "?force=true", body: of.body(`{"name":"x"}`)}, v1.CodeInvalidQuery, "force"},
+		{"a dry run that is neither", call{method: "POST", path: list + "?dry_run=1", body: of.body(`{"name":"x"}`)}, v1.CodeInvalidQuery, "dry_run"},
+		{"a dry run twice", call{method: "PUT", path: path + "?dry_run=true&dry_run=true", body: `{"spec":{}}`}, v1.CodeInvalidQuery, "dry_run"},
+		{"a dry run of a read", call{method: "GET", path: path + "?dry_run=true"}, v1.CodeInvalidQuery, "dry_run"},
+		{"a parameter on a status", call{method: "GET", path: path + "/status?a=b"}, v1.CodeInvalidQuery, "a"},
+		{"a dry run of what is refused", call{method: "POST", path: list + "?dry_run=true", body: of.body(`{"name":"orders"}`)}, of.nameExists, "name"},
+		{"a dry run of a protected one's end", call{method: "DELETE", path: path + "?dry_run=true"}, v1.CodeDeletionProtected, "deletion_protection"},
+
+		{"an empty key", call{method: "POST", path: list, body: of.body(`{"name":"x"}`), header: key("")}, v1.CodeInvalidField, "Idempotency-Key"},
+		{"a key of 256", call{method: "POST", path: list, body: of.body(`{"name":"x"}`), header: key(strings.Repeat("k", 256))}, v1.CodeInvalidField, "Idempotency-Key"},
+		{"a key that is not printable", call{method: "POST", path: list, body: of.body(`{"name":"x"}`), header: key("a\u00e9")}, v1.CodeInvalidField, "Idempotency-Key"},
+		{"two keys", call{method: "POST", path: list, body: of.body(`{"name":"x"}`), header: key("a", "b")}, v1.CodeInvalidField, "Idempotency-Key"},
+		{"a key of another body", call{method: "POST", path: list, body: of.body(`{"name":"x"}`), header: key("a-key")}, v1.CodeIdempotencyKeyReused, "Idempotency-Key"},
+		{"a key of a name that stands", call{method: "POST", path: list, body: of.body(`{"name":"orders"}`), header: key("another-key")}, of.nameExists, "name"},
 		{"a parameter on a report", call{method: "PUT", path: path + "/status?a=b", as: controller, body: `{"controller_name":"dns"}`}, v1.CodeInvalidQuery, "a"},
 		{"a parameter on a wake-up", call{method: "POST", path: path + "/reconcile?force=true"}, v1.CodeInvalidQuery, "force"},
 		{"a parameter on info", call{method: "GET", path: "/api/v1/info?a=b"}, v1.CodeInvalidQuery, "a"},
@@ -185,11 +215,30 @@ func refusals(of collection, id string) []refusal {
 		{"a condition that is neither", call{method: "PUT", path: path + "/status", as: controller, body: `{"controller_name":"dns","conditions":[{"type":"Available","status":"true"}]}`}, v1.CodeInvalidField, "conditions[0].status"},
 		{"a generation that does not exist yet", call{method: "PUT", path: path + "/status", as: controller, body: `{"controller_name":"dns","observed_generation":2}`}, v1.CodeInvalidField, "observed_generation"},
 		{"a report that nobody made", call{method: "DELETE", path: path + "/status/dns", as: controller}, v1.CodeNotFound, "controller_name"},
+		{"a report of no controller's name", call{method: "DELETE", path: path + "/status/a%00", as: controller}, v1.CodeNotFound, "controller_name"},
+		{"a report of no UTF-8", call{method: "DELETE", path: path + "/status/a%ff", as: controller}, v1.CodeNotFound, "controller_name"},
 		{"a report on nothing", call{method: "DELETE", path: none + "/status/dns", as: controller}, v1.CodeNotFound, ""},
 		{"a report on no id", call{method: "DELETE", path: list + "/1/status/dns", as: controller}, v1.CodeInvalidID, "id"},
 		{"another controller's report", call{method: "DELETE", path: path + "/status/infra", as: dnsOnly}, v1.CodeForbidden, "controller_name"},
 		{"a parameter on a dropped report", call{method: "DELETE", path: path + "/status/dns?force=true", as: controller}, v1.CodeInvalidQuery, "force"},
 		{"another controller's slot", call{method: "PUT", path: path + "/status", as: dnsOnly, body: `{"controller_name":"infra"}`}, v1.CodeForbidden, "controller_name"},
+	}
+}
+
+// key is the header that makes a POST one that may be repeated.
+func key(keys ...string) http.Header { return http.Header{"Idempotency-Key": keys} }
+
+// refusalsOfTheDying are those on a resource that is being deleted.
+func refusalsOfTheDying(of collection, id string) []refusal {
+	path := of.path + "/" + id
+	return []refusal{
+		{"a change of what is being deleted", call{method: "PUT", path: path, body: `{"spec":{"a":1}}`}, v1.CodeClusterDeleting, ""},
+		{"a change that changes nothing", call{method: "PUT", path: path, body: `{"spec":{}}`}, v1.CodeClusterDeleting, ""},
+		{"a dry run of a change", call{method: "PUT", path: path + "?dry_run=true", body: `{"spec":{}}`}, v1.CodeClusterDeleting, ""},
+		{"a patch of what is being deleted", call{method: "PATCH", path: path, body: `{"paused":true}`}, v1.CodeClusterDeleting, ""},
+		{"the name of what is being deleted", call{method: "POST", path: of.path, body: of.body(`{"name":"dying"}`)}, of.nameExists, "name"},
+		{"a second end made from another version", call{method: "DELETE", path: path, header: staleTag}, v1.CodePreconditionFailed, "If-Match"},
+		{"a stranger's force", call{method: "DELETE", path: path + "?force=true", as: bob}, v1.CodeNotFound, ""},
 	}
 }
 
@@ -208,7 +257,12 @@ func refusalsOfKind(of collection, id string) []refusal {
 		}
 	}
 	within := clusters + "/" + of.home + "/nodepools"
+	ending := of
+	ending.home = of.create(ada, `{"name":"ending"}`).ID
+	of.collection(models.KindCluster, ada).hold(ending.home)
 	return []refusal{
+		{"a cluster that is being deleted", call{method: "POST", path: nodepools, body: ending.body(`{"name":"x"}`)}, v1.CodeClusterDeleting, ""},
+		{"a cluster that is being deleted, to try", call{method: "POST", path: nodepools + "?dry_run=true", body: ending.body(`{"name":"x"}`)}, v1.CodeClusterDeleting, ""},
 		{"no cluster", call{method: "POST", path: nodepools, body: `{"name":"x"}`}, v1.CodeInvalidField, "cluster_id"},
 		{"null for a cluster", call{method: "POST", path: nodepools, body: `{"name":"x","cluster_id":null}`}, v1.CodeInvalidField, "cluster_id"},
 		{"an empty cluster", call{method: "POST", path: nodepools, body: `{"name":"x","cluster_id":""}`}, v1.CodeInvalidField, "cluster_id"},

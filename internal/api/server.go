@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -91,10 +92,25 @@ func newEngine(chain *middleware.Chain) *gin.Engine {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false
+	r.UseRawPath, r.UnescapePathValues = true, false
 	r.Use(chain.Handlers()...)
+	r.Use(unescape)
 	r.NoRoute(middleware.NoRoute)
 	r.NoMethod(middleware.NoMethod)
 	return r
+}
+
+// unescape has a slash within a name, such as that of example.com%2Fdns, part no names. gin's own
+// unescaping is that of queries, and would take a plus for a blank.
+func unescape(c *gin.Context) {
+	if c.Request.URL.RawPath == "" {
+		return
+	}
+	for i := range c.Params {
+		if value, err := url.PathUnescape(c.Params[i].Value); err == nil {
+			c.Params[i].Value = value
+		}
+	}
 }
 
 // traced makes spans, unless nobody would see them: even a span that goes nowhere costs

@@ -34,28 +34,30 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("the API answers %d: %s", r.status, r.body) }
 
-// isGone reports whether an error says that the cluster does not exist.
+// isGone reports whether an error says that the resource does not exist.
 func isGone(err error) bool {
 	var r *refusal
 	return errors.As(err, &r) && r.status == http.StatusNotFound
 }
 
-func (a apiClient) cluster(ctx context.Context, id string) (c v1.Cluster, err error) {
-	err = a.call(ctx, http.MethodGet, "/clusters/"+id, nil, &c)
-	return c, err
+// resource returns what is at a path, such as /clusters/{id}: what a node pool has besides is not looked at.
+func (a apiClient) resource(ctx context.Context, at string) (r v1.Cluster, err error) {
+	err = a.call(ctx, http.MethodGet, at, nil, &r)
+	return r, err
 }
 
-func (a apiClient) status(ctx context.Context, id string) (s v1.ClusterStatus, err error) {
-	err = a.call(ctx, http.MethodGet, "/clusters/"+id+"/status", nil, &s)
+// status returns that of what is at a path; of a cluster it names no node pool.
+func (a apiClient) status(ctx context.Context, at string) (s v1.NodePoolStatus, err error) {
+	err = a.call(ctx, http.MethodGet, at+"/status", nil, &s)
 	return s, err
 }
 
-func (a apiClient) report(ctx context.Context, id string, r v1.StatusReport) error {
+func (a apiClient) report(ctx context.Context, at string, r v1.StatusReport) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode a report: %w", err)
 	}
-	return a.call(ctx, http.MethodPut, "/clusters/"+id+"/status", body, &v1.ReportResult{})
+	return a.call(ctx, http.MethodPut, at+"/status", body, &v1.ReportResult{})
 }
 
 // call tries until the API answers something else than a failure of its own. It returns
@@ -100,13 +102,13 @@ func (a apiClient) try(ctx context.Context, method, path string, body []byte, an
 }
 
 // platformOf returns spec.platform.type, "" when the spec names none.
-func platformOf(c v1.Cluster) string {
+func platformOf(r v1.Cluster) string {
 	var spec struct {
 		Platform struct {
 			Type string `json:"type"`
 		} `json:"platform"`
 	}
-	if json.Unmarshal([]byte(c.Spec), &spec) != nil {
+	if json.Unmarshal([]byte(r.Spec), &spec) != nil {
 		return ""
 	}
 	return spec.Platform.Type

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,13 +23,15 @@ type Options struct {
 	ProjectID string
 	// PubSubEndpoint is the host and port of an emulator; default is Google's service.
 	PubSubEndpoint string
-	// Topic is the topic of cluster events; default cluster-events.
-	Topic string
+	// ClusterTopic and NodePoolTopic are the topics of events; default cluster-events and nodepool-events.
+	ClusterTopic  string
+	NodePoolTopic string
 	// Platforms get a controller each, named demo- and the platform; default gcp, aws and azure.
+	// That of azure finalizes: a deletion waits until it has taken down what it has built.
 	Platforms []string
-	// Work is how long a controller works on a new generation; default 1.5s.
+	// Work is how long a controller works on a new generation, or on an end; default 1.5s.
 	Work time.Duration
-	// Ready is called once, when every controller has its subscription: a cluster that is
+	// Ready is called once, when every controller has its subscriptions: a cluster that is
 	// created from then on reaches them by its first event. Default nothing.
 	Ready func()
 	// Log receives what the controllers do; default none.
@@ -38,10 +41,12 @@ type Options struct {
 // identity is who the controllers are for the API: the default of CONTROLLER_IDENTITIES.
 const identity = "controller@system.local"
 
+// finalizing is the platform on which a deletion waits.
+const finalizing = "azure"
+
 func (o *Options) setDefaults() {
-	if o.Topic == "" {
-		o.Topic = "cluster-events"
-	}
+	o.ClusterTopic = cmp.Or(o.ClusterTopic, "cluster-events")
+	o.NodePoolTopic = cmp.Or(o.NodePoolTopic, "nodepool-events")
 	if len(o.Platforms) == 0 {
 		o.Platforms = []string{"gcp", "aws", "azure"}
 	}
@@ -63,7 +68,7 @@ func Run(ctx context.Context, o Options) error {
 	o.setDefaults()
 	events, err := pubsub.Open(ctx, pubsub.Options{
 		ProjectID: o.ProjectID, EmulatorHost: o.PubSubEndpoint, Log: o.Log,
-		Topics: map[models.Kind]string{models.KindCluster: o.Topic},
+		Topics: map[models.Kind]string{models.KindCluster: o.ClusterTopic, models.KindNodePool: o.NodePoolTopic},
 	})
 	if err != nil {
 		return fmt.Errorf("open Pub/Sub for the demo controllers: %w", err)
@@ -77,13 +82,15 @@ func Run(ctx context.Context, o Options) error {
 		root: strings.TrimSuffix(o.APIURL, "/") + "/api/v1",
 	}
 	var all, subscribing sync.WaitGroup
-	subscribing.Add(len(o.Platforms))
+	subscribing.Add(len(o.Platforms) * len(models.Kinds()))
 	for _, platform := range o.Platforms {
-		c := controller{
-			name: "demo-" + platform, platform: platform, work: o.Work, api: api, log: o.Log,
-			subscribed: sync.OnceFunc(subscribing.Done),
+		for _, kind := range models.Kinds() {
+			c := controller{
+				name: "demo-" + platform, kind: kind, platform: platform, finalizes: platform == finalizing,
+				work: o.Work, api: api, log: o.Log, subscribed: sync.OnceFunc(subscribing.Done),
+			}
+			all.Go(func() { c.run(ctx, events) })
 		}
-		all.Go(func() { c.run(ctx, events) })
 	}
 	all.Go(func() {
 		if subscribing.Wait(); ctx.Err() == nil {

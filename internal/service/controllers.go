@@ -52,6 +52,7 @@ func (s *Controllers) Retire(ctx context.Context, by models.Actor, name string) 
 	if err := by.MayRetire(name); err != nil {
 		return err
 	}
+	name = models.SanitizeText(name)
 	return s.db.ChangeController(ctx, name, func(stored *models.Controller, now time.Time) (models.Controller, bool, error) {
 		if stored == nil {
 			return models.Controller{}, false, models.NoController(name)
@@ -72,6 +73,7 @@ func (s *Controllers) Get(ctx context.Context, by models.Actor, name string) (v1
 }
 
 func (s *Controllers) entry(ctx context.Context, name string) (v1.Controller, error) {
+	name = models.SanitizeText(name) // As its reports were kept.
 	list, err := s.db.Controllers(ctx, &name)
 	if err != nil {
 		return v1.Controller{}, err

@@ -36,7 +36,7 @@ func (s *Resources) DropReport(ctx context.Context, by models.Actor, id, control
 	if err := by.MayDropReport(controller); err != nil {
 		return err
 	}
-	return s.db.DropReport(ctx, id, controller)
+	return s.db.DropReport(ctx, id, models.SanitizeText(controller))
 }
 
 // Status returns a resource that the actor may see, with the reports that its status is made of.

@@ -36,7 +36,8 @@ func (h *Handlers) registerControllers(api huma.API) {
 		id: "registerController", method: http.MethodPut, path: controllerPath, tag: tagControllers,
 		summary: "Register a controller",
 		description: "For controllers: what a controller says of itself. It counts on a resource from that one's next generation on, " +
-			"or from the controller's first report there. Nobody must register; whoever has reported on a resource is waited for there.",
+			"or from the controller's first report there, and holds a deletion that begins afterwards. An entry as it was read is a body; what is " +
+			"absent is false or all. Nobody must register; whoever has reported on a resource is waited for there.",
 		success: success{http.StatusOK, "The controller", exampleController()},
 		errors: []v1.Code{
 			v1.CodeInvalidJSON, v1.CodeInvalidField, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeBodyTooLarge, v1.CodeUnsupportedMediaType,

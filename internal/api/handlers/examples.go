@@ -32,22 +32,30 @@ type examples struct {
 func clusterExamples() examples {
 	return examples{
 		create: exampleCreate(), update: exampleUpdate(), patch: examplePatch(), one: exampleCluster(), list: exampleList(),
-		status:         exampleStatus(),
-		deletion:       v1.Deletion{ClusterID: exampleID, Message: "the cluster is deleted", Generation: 2, DeletionTimestamp: exampleTime()},
+		status: exampleStatus(),
+		deletion: v1.Deletion{
+			ClusterID: exampleID, Message: "the cluster is being deleted; waiting for dns", Generation: 2,
+			DeletionTimestamp: exampleTime(), WaitingFor: []string{"dns"},
+		},
 		reconciliation: v1.Reconciliation{ClusterID: exampleID, Message: "the controllers are being woken", EventID: exampleEventID},
 		reported:       exampleReportResult(),
-		deletionSays: "Deletes a cluster and its node pools, frees its name, and tells every controller with cluster.deleted and " +
-			"nodepool.deleted events. Reports on it are still answered.",
+		deletionSays: "Begins the deletion of a cluster and, before its own, that of its node pools, and tells every controller with " +
+			"cluster.deleted and nodepool.deleted events. " + holdersSay + " A cluster is gone after the last of its node pools.",
 	}
 }
+
+// holdersSay is what the document says of a deletion of either kind.
+const holdersSay = "It waits for its holders: the controllers registered to finalize it, and those whose report on it has a condition " +
+	"Finalized. A holder lets go by reporting Finalized=True; without holders the deletion ends at once. Until it ends the phase is " +
+	"Deleting, the name is taken, changes are refused, and the event is sent again every 30 seconds. Afterwards it is a 404, and " +
+	"reports on it are still answered. A second call changes nothing and says who is waited for; with force=true it ends the waiting."
 
 func nodePoolExamples() examples {
 	of := clusterExamples()
 	of.create, of.one, of.list, of.status = exampleCreatePool(), examplePool(), examplePoolList(), examplePoolStatus()
 	of.deletion.NodePoolID, of.reconciliation.NodePoolID, of.reported.NodePoolID = examplePoolID, examplePoolID, examplePoolID
-	of.deletion.Message = "the node pool is deleted"
-	of.deletionSays = "Deletes a node pool, frees its name, and tells every controller with a nodepool.deleted event. " +
-		"Reports on it are still answered."
+	of.deletion.Message = "the node pool is being deleted; waiting for dns"
+	of.deletionSays = "Begins the deletion of a node pool, and tells every controller with a nodepool.deleted event. " + holdersSay
 	return of
 }
 
@@ -219,6 +227,7 @@ var sentences = map[v1.Code]v1.ErrorDetails{ //nolint:gochecknoglobals // a cons
 	v1.CodeClusterNameExists:    fault("name", "is the name of another of your clusters", nil),
 	v1.CodeNodePoolNameExists:   fault("name", "is the name of another node pool of the cluster", nil),
 	v1.CodeUnsupportedMediaType: fault("Content-Type", "must be application/json", "text/plain"),
+	v1.CodeIdempotencyKeyReused: fault("Idempotency-Key", "was sent with another body before", nil),
 }
 
 func fault(field, reason string, value any) v1.ErrorDetails {

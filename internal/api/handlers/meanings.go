@@ -140,7 +140,7 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"message":            "What happens now",
 		"generation":         "The generation of the deletion",
 		"deletion_timestamp": "When the deletion was asked for",
-		"waiting_for":        "The controllers that are to let go first; absent when it waits for none",
+		"waiting_for":        "The controllers that are to let go first; absent when it waits for none, or for node pools only",
 	},
 	"Reconciliation": {
 		"":            "A wake-up that was asked for",

@@ -89,7 +89,8 @@ func (c *collection[R, L, S]) registerChanges(api huma.API) {
 		summary: "Replace the spec of " + c.a(),
 		description: "Replaces spec; description, labels, paused and deletion_protection keep their value when absent. " +
 			"Redacted and defaulted fields of the spec that are absent keep theirs, and null removes them. " +
-			"A change of the spec begins a new generation; an update that changes nothing leaves no trace.",
+			"A change of the spec begins a new generation; an update that changes nothing leaves no trace. " +
+			"What is being deleted takes no change.",
 		params: []*huma.Param{ifMatchParam()}, success: changed, errors: changeErrors, only: writers, tagged: true,
 	}.operation(), c.Update)
 	huma.Register(api, spec{
@@ -113,7 +114,9 @@ func (c *collection[R, L, S]) registerChanges(api huma.API) {
 	}.operation(), c.Delete)
 	huma.Register(api, spec{
 		id: "reconcile" + c.name(), method: http.MethodPost, path: member + "/reconcile", tag: c.tag(),
-		summary: "Wake the controllers of " + c.a(), description: "Sends a " + c.kind.Event(models.Reconcile) + " event now. A body is ignored.",
+		summary: "Wake the controllers of " + c.a(),
+		description: "Sends a " + c.kind.Event(models.Reconcile) + " event now, or " + c.kind.Event(models.Deleted) +
+			" once more while it is being deleted. A body is ignored.",
 		success: success{http.StatusAccepted, "The event that will be published", c.examples.reconciliation},
 		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeNotFound},
 	}.operation(), c.Reconcile)
@@ -149,7 +152,7 @@ func (c *collection[R, L, S]) registerStatus(api huma.API) {
 		id: "report" + c.name() + "Status", method: http.MethodPut, path: path, tag: tagStatus,
 		summary: "Report on " + c.a(),
 		description: "For controllers. Unknown fields and nulls pass, and a field of another type counts as absent. " +
-			"A report that is of no use any more (of an older generation, or on a deleted " + noun + ") is answered 200 " +
+			"A report that is of no use any more (of an older generation, of a retired controller, or on a deleted " + noun + ") is answered 200 " +
 			"with applied false: do not send it again.",
 		success: success{http.StatusOK, "What became of the report", c.examples.reported},
 		errors: []v1.Code{
