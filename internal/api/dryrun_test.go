@@ -30,8 +30,14 @@ type stage struct {
 
 func newStage(t *testing.T) stage {
 	t.Helper()
+	return newStageOver(t, 4)
+}
+
+// newStageOver has so many connections to PostgreSQL.
+func newStageOver(t *testing.T, conns int32) stage {
+	t.Helper()
 	url := dbtest.New(t)
-	db := openDB(t, url, 4)
+	db := openDB(t, url, conns)
 	pool, err := pgxpool.New(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
@@ -244,6 +250,32 @@ func TestDryRun_WhatItMayBe(t *testing.T) {
 		s.do(call{method: "POST", path: clusters + "?" + query, as: ada, body: `{"name":"one"}`}).fails(v1.CodeInvalidQuery)
 	}
 	s.do(call{method: "POST", path: clusters + "?dry_run=false", as: ada, body: `{"name":"one"}`}).is(201)
+}
+
+// A call that holds a connection waits for no other: with as many calls as there are connections all
+// of them would. A change of the registry is what every process has to read anew.
+func TestDryRun_OverOneConnection(t *testing.T) {
+	t.Parallel()
+	for _, kind := range models.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := newStageOver(t, 1)
+			of := s.collection(kind, ada)
+			id := of.declare(ada, `{"name":"one"}`).ID
+			for i, c := range []call{
+				{method: "POST", path: of.path + "?dry_run=true", body: of.body(`{"name":"two"}`)},
+				{method: "POST", path: of.path, body: of.body(`{"name":"two"}`), header: once("k")},
+				{method: "PUT", path: of.path + "/" + id + "?dry_run=true", body: `{"spec":{"n":1}}`},
+			} {
+				s.do(call{method: "PUT", path: fmt.Sprintf("/api/v1/controllers/c%d", i), as: controller, body: `{"required":true}`}).is(200)
+				c.as = ada
+				began := time.Now()
+				if got := s.do(c); got.status >= 300 || time.Since(began) > 5*time.Second {
+					t.Errorf("%s %s: %d after %v", c.method, c.path, got.status, time.Since(began))
+				}
+			}
+		})
+	}
 }
 
 // Random calls, each rehearsed before it is made.
