@@ -57,12 +57,12 @@ func fromSQLState(what string, pg *pgconn.PgError) error {
 
 // isPassing reports whether a SQLSTATE may be gone on the next try: connection (08),
 // lack of resources (53), intervention of an operator or a timeout (57), a transaction
-// rolled back by a conflict (40), an idle one ended (25P03), a server that is read-only
-// during a fail-over (25006), a schema that is not there yet (42P01), and system
-// errors such as a full disk (58).
+// rolled back by a conflict (40), an idle one ended (25P03), a lock that was not to be had
+// in time (55P03), a server that is read-only during a fail-over (25006), a schema that is
+// not there yet (42P01), and system errors such as a full disk (58).
 func isPassing(code string) bool {
 	switch code {
-	case "25P03", "25006", "42P01":
+	case "25P03", "55P03", "25006", "42P01":
 		return true
 	}
 	for _, class := range []string{"08", "40", "53", "57", "58"} {

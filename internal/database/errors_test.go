@@ -42,6 +42,7 @@ func TestTranslate(t *testing.T) {
 		{"deadlock", state("40P01"), v1.CodeUnavailable},
 		{"serialization", state("40001"), v1.CodeUnavailable},
 		{"idle transaction ended", state("25P03"), v1.CodeUnavailable},
+		{"lock not to be had in time", state("55P03"), v1.CodeUnavailable},
 		{"read-only during a fail-over", state("25006"), v1.CodeUnavailable},
 		{"an I/O error", state("58030"), v1.CodeUnavailable},
 		{"no schema yet", state("42P01"), v1.CodeUnavailable},

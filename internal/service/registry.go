@@ -15,6 +15,14 @@ type registry struct {
 	kept atomic.Pointer[models.Registry]
 }
 
+// within returns the same registry for a transaction, which holds a connection and must not wait for
+// another. What it reads there stays there.
+func (g *registry) within(db *database.DB) *registry {
+	inside := &registry{db: db}
+	inside.kept.Store(g.kept.Load())
+	return inside
+}
+
 // at returns the registry of a version or newer.
 func (g *registry) at(ctx context.Context, version int64) (*models.Registry, error) {
 	if kept := g.kept.Load(); kept != nil && kept.Version >= version {

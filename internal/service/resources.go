@@ -68,7 +68,7 @@ func (s Settings) rules(kind models.Kind) models.Rules {
 func (s *Resources) Rehearse(ctx context.Context, call func(ctx context.Context, rehearsed *Resources) error) error {
 	return s.db.Rehearse(ctx, func(ctx context.Context, db *database.DB) error {
 		rehearsed := *s
-		rehearsed.db, rehearsed.nudge = db.Resources(s.kind), func() {}
+		rehearsed.db, rehearsed.nudge, rehearsed.registry = db.Resources(s.kind), func() {}, s.registry.within(db)
 		return call(ctx, &rehearsed)
 	})
 }
@@ -110,7 +110,7 @@ func (s *Resources) CreateOnce(
 ) (models.Answer, error) {
 	answer, err := s.db.Once(ctx, key, func(ctx context.Context, db *database.Resources) (models.Answer, error) {
 		within := *s
-		within.db, within.nudge = db, func() {}
+		within.db, within.nudge, within.registry = db, func() {}, s.registry.within(db.DB)
 		created, err := within.Create(ctx, by, in)
 		if err != nil {
 			return models.Answer{}, err

@@ -92,15 +92,12 @@ func (s *Resources) calculateAll(ctx context.Context, snaps []*database.Snapshot
 	return calculated, nil
 }
 
-// store stores calculated statuses where nothing has changed since their snapshots were taken, and
-// has deletions wait no longer for controllers that are retired.
+// store stores calculated statuses where nothing has changed since their snapshots were taken. Before
+// that it has deletions wait no longer for controllers that are retired: nobody comes back to a
+// resource whose status is stored.
 func (s *Resources) store(ctx context.Context, calculated []database.NewStatus, snaps []*database.Snapshot) error {
 	if len(calculated) == 0 {
 		return nil
-	}
-	versions, err := s.db.StoreStatuses(ctx, calculated)
-	if err != nil {
-		return err
 	}
 	var released []string
 	for _, c := range calculated {
@@ -108,12 +105,19 @@ func (s *Resources) store(ctx context.Context, calculated []database.NewStatus, 
 			released = append(released, c.ID)
 		}
 	}
+	if err := s.db.LetGo(ctx, released); err != nil {
+		return err
+	}
+	versions, err := s.db.StoreStatuses(ctx, calculated)
+	if err != nil {
+		return err
+	}
 	for _, snap := range snaps {
 		if version, stored := versions[snap.Resource.ID]; stored {
 			snap.Resource.ResourceVersion = version
 		}
 	}
-	return s.db.LetGo(ctx, released)
+	return nil
 }
 
 // answer gives stale snapshots their status for a reader, and stores it. What could not be stored is

@@ -25,6 +25,9 @@ type meter struct {
 
 	mu    sync.Mutex
 	count traffic
+	// cutAt is the round trip, counted from the last measure, that no longer reaches the server:
+	// its connection ends instead. 0 for none.
+	cutAt int
 }
 
 // traffic is what a call costs. A round trip is a wait for the server's answer.
@@ -82,8 +85,8 @@ func (m *meter) forward(server io.Writer, client *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
-		if typed {
-			m.add(head[0])
+		if typed && !m.add(head[0]) {
+			return net.ErrClosed
 		}
 		length := int64(header-4) + int64(binary.BigEndian.Uint32(head[header-4:]))
 		if _, err := io.CopyN(server, client, length); err != nil {
@@ -92,10 +95,12 @@ func (m *meter) forward(server io.Writer, client *bufio.Reader) error {
 	}
 }
 
-// add counts a message: Execute, Sync, and the simple Query that is both.
-func (m *meter) add(kind byte) {
+// add counts a message: Execute, Sync, and the simple Query that is both. It reports whether the
+// message may pass.
+func (m *meter) add(kind byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	before := m.count.RoundTrips
 	switch kind {
 	case 'E':
 		m.count.Statements++
@@ -105,6 +110,19 @@ func (m *meter) add(kind byte) {
 		m.count.Statements++
 		m.count.RoundTrips++
 	}
+	return m.cutAt == 0 || before == m.count.RoundTrips || m.cutAt != m.count.RoundTrips
+}
+
+// cut ends the connection at a round trip of a call, and reports whether the call came so far.
+func (m *meter) cut(at int, call func()) bool {
+	m.mu.Lock()
+	m.cutAt = at
+	m.mu.Unlock()
+	made := m.measure(call).RoundTrips
+	m.mu.Lock()
+	m.cutAt = 0
+	m.mu.Unlock()
+	return made >= at
 }
 
 // measure returns what a call costs.
