@@ -23,7 +23,7 @@ type listed struct {
 	id, name, owner, platform string
 	phase                     v1.Phase
 	labels                    map[string]string
-	createdAt                 time.Time
+	createdAt, updatedAt      time.Time
 	deleted                   bool
 }
 
@@ -47,6 +47,7 @@ func plant(t *testing.T, f fixture, n int) []listed {
 			id: uuid.NewString(), name: fmt.Sprintf("n%d", i%40), owner: pick(listOwners), platform: pick(listPlatforms),
 			phase: v1.Phases()[rng.IntN(4)], labels: map[string]string{},
 			createdAt: start.Add(time.Duration(rng.IntN(20)) * time.Second), deleted: rng.IntN(10) == 0,
+			updatedAt: start.Add(time.Duration(rng.IntN(50)) * time.Microsecond),
 		}
 		for _, key := range listKeys {
 			if rng.IntN(2) == 0 {
@@ -61,9 +62,9 @@ func plant(t *testing.T, f fixture, n int) []listed {
 		all[i] = c
 		labels, err := json.Marshal(c.labels)
 		must(t, err)
-		f.exec(t, `INSERT INTO clusters (id, name, created_by, labels, spec, status, status_dirty, created_at, deleted_at)
+		f.exec(t, `INSERT INTO clusters (id, name, created_by, labels, spec, status, status_dirty, created_at, deleted_at, updated_at)
 			VALUES ($1, $2, $3, $4, jsonb_build_object('platform', jsonb_build_object('type', upper($5::text))), jsonb_build_object('phase', $6::text), false,
-			$7, CASE WHEN $8 THEN now() END)`, c.id, c.name, c.owner, labels, c.platform, string(c.phase), c.createdAt, c.deleted)
+			$7, CASE WHEN $8 THEN now() END, $9)`, c.id, c.name, c.owner, labels, c.platform, string(c.phase), c.createdAt, c.deleted, c.updatedAt)
 	}
 	return all
 }
@@ -79,7 +80,17 @@ func naiveList(all []listed, q models.ListQuery) (page []string, total int64) {
 		}
 	}
 	slices.SortFunc(matching, func(a, b listed) int {
-		return cmp.Or(b.createdAt.Compare(a.createdAt), strings.Compare(b.id, a.id))
+		if q.OrderBy == "" || q.OrderBy.Descending() {
+			a, b = b, a
+		}
+		by := a.createdAt.Compare(b.createdAt)
+		switch q.OrderBy.Field() {
+		case "name":
+			by = strings.Compare(a.name, b.name)
+		case "updated_at":
+			by = a.updatedAt.Compare(b.updatedAt)
+		}
+		return cmp.Or(by, strings.Compare(a.id, b.id))
 	})
 	for i, c := range matching {
 		if i >= q.Offset && i < q.Offset+q.Limit {
@@ -107,8 +118,7 @@ func TestListsMatchTheOracle(t *testing.T) {
 		}
 		rapid.Check(t, func(rt *rapid.T) {
 			q := models.ListQuery{
-				Limit: rapid.IntRange(1, 100).Draw(rt, "limit"), Offset: rapid.SampledFrom([]int{0, 0, 1, 7, 100, 1000}).Draw(rt, "offset"),
-				CreatedBy: maybe(rt, "owner", append(listOwners, "' OR 1=1 --")), Platform: maybe(rt, "platform", listPlatforms),
+				OrderBy: rapid.SampledFrom(append(models.Orders(), "")).Draw(rt, "order"), CreatedBy: maybe(rt, "owner", append(listOwners, "' OR 1=1 --")), Platform: maybe(rt, "platform", listPlatforms),
 				Name: maybe(rt, "name", []string{"n1", "n39", "m200", `n1"`, "$1"}), Phase: v1.Phase(maybe(rt, "phase", []string{"Ready", "Failed", "Deleting"})),
 				ExactTotal: rapid.Bool().Draw(rt, "exact"),
 			}
@@ -119,21 +129,61 @@ func TestListsMatchTheOracle(t *testing.T) {
 					Values: rapid.SliceOfN(rapid.SampledFrom(append(listValues, `"}' ?`)), 1, 3).Draw(rt, "values"),
 				})
 			}
+			if rapid.Bool().Draw(rt, "led by a label") { // which other filters leave little of
+				q = models.ListQuery{OrderBy: q.OrderBy, Labels: []models.Requirement{{
+					Key: rapid.SampledFrom(listKeys).Draw(rt, "key"), Op: models.OpIn,
+					Values: rapid.SliceOfN(rapid.SampledFrom(listValues), 1, 3).Draw(rt, "values"),
+				}}}
+			}
 			db := rapid.SampledFrom([]*database.Resources{f.Resources, scanning.Resources(f.kind)}).Draw(rt, "database")
-			list, err := db.List(t.Context(), q, 0)
-			if err != nil {
-				rt.Fatal(err)
+			byOffset := q
+			byOffset.Limit = rapid.IntRange(1, 100).Draw(rt, "limit")
+			byOffset.Offset = rapid.SampledFrom([]int{0, 0, 1, 7, 100, 1000}).Draw(rt, "offset")
+			list, page := pageOf(rt, db, byOffset)
+			wantPage, wantTotal := naiveList(all, byOffset)
+			if list.Total != wantTotal || !slices.Equal(page, wantPage) || list.More != (int64(byOffset.Offset+len(page)) < wantTotal) {
+				rt.Fatalf("%+v: total %d, want %d; more: %v; page\n%v, want\n%v", byOffset, list.Total, wantTotal, list.More, page, wantPage)
 			}
-			var page []string
-			for _, s := range list.Page {
-				page = append(page, s.Resource.ID)
-			}
-			wantPage, wantTotal := naiveList(all, q)
-			if list.Total != wantTotal || !slices.Equal(page, wantPage) {
-				rt.Fatalf("%+v: total %d, want %d; page\n%v, want\n%v", q, list.Total, wantTotal, page, wantPage)
+
+			// The pages one after the other, of any size each, are the whole list.
+			q.Limit = len(all)
+			want, _ := naiveList(all, q)
+			if got := walk(rt, db, q, wantTotal, rapid.IntRange(1, 100)); !slices.Equal(got, want) {
+				rt.Fatalf("%+v: walked\n%v, want\n%v", q, got, want)
 			}
 		})
 	})
+}
+
+func pageOf(t *rapid.T, db *database.Resources, q models.ListQuery) (*database.List, []string) {
+	list, err := db.List(t.Context(), q, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page []string
+	for _, s := range list.Page {
+		page = append(page, s.Resource.ID)
+	}
+	return list, page
+}
+
+// walk reads a list page by page, each from where the one before it ended.
+func walk(t *rapid.T, db *database.Resources, q models.ListQuery, total int64, limits *rapid.Generator[int]) []string {
+	var walked []string
+	for {
+		q.Limit = limits.Draw(t, "limit")
+		list, page := pageOf(t, db, q)
+		walked = append(walked, page...)
+		if list.Total != total || list.More && len(page) != q.Limit {
+			t.Fatalf("%+v: %d of %d on a page, %d in all, want %d; more: %v", q, len(page), q.Limit, list.Total, total, list.More)
+		}
+		if !list.More {
+			return walked
+		}
+		order := cmp.Or(q.OrderBy, models.NewestFirst)
+		last := order.PositionOf(list.Page[len(page)-1].Resource)
+		q.After = &last
+	}
 }
 
 // optionsOf returns what parts further parameters from a URL.

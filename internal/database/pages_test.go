@@ -135,57 +135,58 @@ func (f fixture) costOf(t *testing.T, recorder *database.Recorder, q models.List
 // TestAScanMeetsWhatStoodStill exactly once, whatever comes and goes before and behind it.
 func TestAScanMeetsWhatStoodStill(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.grow(t, 2000)
-	f.exec(t, `UPDATE clusters SET labels = labels || '{"still":"yes"}', updated_at = now() - make_interval(secs => (random() * 100)::int)`)
-	stop := make(chan struct{})
-	var writers sync.WaitGroup
-	for range 2 {
-		writers.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
+	eachKind(t, func(t *testing.T, f fixture) {
+		f.grow(t, 2000)
+		f.exec(t, `UPDATE clusters SET labels = labels || '{"still":"yes"}', updated_at = now() - make_interval(secs => (random() * 100)::int)`)
+		stop := make(chan struct{})
+		var writers sync.WaitGroup
+		for range 2 {
+			writers.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					f.comeAndGo(t, n)
 				}
-				f.comeAndGo(t, n)
-			}
-		})
-	}
-	for _, order := range models.Orders() {
-		met := map[string]int{}
-		q := models.ListQuery{OrderBy: order, Limit: 100}
-		others, more := 0, true
-		for more {
-			list, err := f.List(t.Context(), q, 0)
-			must(t, err)
-			for _, s := range list.Page {
-				if s.Resource.Labels["still"] == "yes" {
-					met[s.Resource.ID]++
-				} else {
-					others++
+			})
+		}
+		for _, order := range models.Orders() {
+			met := map[string]int{}
+			q := models.ListQuery{OrderBy: order, Limit: 100}
+			others, more := 0, true
+			for more {
+				list, err := f.List(t.Context(), q, 0)
+				must(t, err)
+				for _, s := range list.Page {
+					if s.Resource.Labels["still"] == "yes" {
+						met[s.Resource.ID]++
+					} else {
+						others++
+					}
+				}
+				if more = list.More; more {
+					at := order.PositionOf(list.Page[len(list.Page)-1].Resource)
+					q.After = &at
 				}
 			}
-			if more = list.More; more {
-				at := order.PositionOf(list.Page[len(list.Page)-1].Resource)
-				q.After = &at
+			repeated := 0
+			for _, n := range met {
+				if n > 1 {
+					repeated++
+				}
+			}
+			if len(met) != 2000 || repeated > 0 || others == 0 {
+				t.Errorf("by %s: met %d of 2000, %d of them more than once; %d came and went", order, len(met), repeated, others)
 			}
 		}
-		repeated := 0
-		for _, n := range met {
-			if n > 1 {
-				repeated++
-			}
-		}
-		if len(met) != 2000 || repeated > 0 || others == 0 {
-			t.Errorf("by %s: met %d of 2000, %d of them more than once; %d came and went", order, len(met), repeated, others)
-		}
-	}
-	close(stop)
-	writers.Wait()
+		close(stop)
+		writers.Wait()
+	})
 }
 
-// comeAndGo inserts clusters all over the orders, and deletes as many that did not stand still.
+// comeAndGo inserts resources all over the orders, and deletes as many that did not stand still.
 func (f fixture) comeAndGo(t *testing.T, n int) {
 	t.Helper()
 	for _, sql := range []string{
@@ -197,7 +198,7 @@ func (f fixture) comeAndGo(t *testing.T, n int) {
 		`DELETE FROM clusters WHERE id IN (
 			SELECT id FROM clusters WHERE NOT labels ? 'still' ORDER BY md5($1::int || id::text) LIMIT 15 FOR UPDATE SKIP LOCKED)`,
 	} {
-		if _, err := f.raw.Exec(context.Background(), sql, n); err != nil {
+		if _, err := f.raw.Exec(context.Background(), f.sql(sql), n); err != nil {
 			t.Error(err)
 		}
 	}

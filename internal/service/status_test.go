@@ -183,10 +183,10 @@ func TestAListByPhaseIsFresh(t *testing.T) {
 func TestRefusedLists(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, w world) {
-		_, err := w.List(t.Context(), alice, models.ListQuery{Limit: 101, Offset: -1, Phase: "Odd", Platform: "a b", Name: "A"})
+		_, err := w.List(t.Context(), alice, models.ListQuery{Limit: 101, Offset: -1, OrderBy: "age", Phase: "Odd", Platform: "a b", Name: "A"})
 		wantCode(t, err, v1.CodeInvalidQuery)
 		e, ok := errors.AsType[*models.Error](err)
-		if !ok || len(e.Faults) != 5 {
+		if !ok || len(e.Faults) != 6 {
 			t.Errorf("faults %+v", e)
 		}
 	})

@@ -37,6 +37,7 @@ func TestAppendPage_IsTheWireType(t *testing.T) {
 		page := &models.Page{
 			Resources: rapid.SliceOfN(anyResource(kind), 0, 3).Draw(t, "resources"),
 			Total:     rapid.Int64Range(0, 1<<40).Draw(t, "total"), TotalIsLowerBound: rapid.Bool().Draw(t, "more"),
+			NextPageToken: rapid.SampledFrom([]string{"", "dG9rZW4-_w"}).Draw(t, "next"),
 		}
 		q := models.ListQuery{Limit: rapid.IntRange(1, 100).Draw(t, "limit"), Offset: rapid.IntRange(0, 1<<30).Draw(t, "offset")}
 		if diff := cmp.Diff(encoded(t, wirePage(t, kind, page, q)), tokens(t, appendPage(kind, page, q))); diff != "" {
@@ -155,6 +156,7 @@ func wirePage(t *rapid.T, kind models.Kind, page *models.Page, q models.ListQuer
 	if kind == models.KindNodePool {
 		list := v1.NodePoolList{
 			NodePools: []v1.NodePool{}, Total: page.Total, TotalIsLowerBound: page.TotalIsLowerBound, Limit: q.Limit, Offset: q.Offset,
+			NextPageToken: page.NextPageToken,
 		}
 		for _, p := range page.Resources {
 			list.NodePools = append(list.NodePools, wirePool(t, p))
@@ -163,6 +165,7 @@ func wirePage(t *rapid.T, kind models.Kind, page *models.Page, q models.ListQuer
 	}
 	list := v1.ClusterList{
 		Clusters: []v1.Cluster{}, Total: page.Total, TotalIsLowerBound: page.TotalIsLowerBound, Limit: q.Limit, Offset: q.Offset,
+		NextPageToken: page.NextPageToken,
 	}
 	for _, c := range page.Resources {
 		list.Clusters = append(list.Clusters, wireCluster(t, c))

@@ -231,10 +231,10 @@ func TestDecode_SaysWhereJSONEnds(t *testing.T) {
 
 func TestParseQueries_TakeEachParameter(t *testing.T) {
 	t.Parallel()
-	const query = "limit=7&offset=8&status=Ready&platform=gcp&name=n&created_by=a%40b&label_selector=a%3Db&total=exact"
+	const query = "limit=7&offset=8&order_by=-name&status=Ready&platform=gcp&name=n&created_by=a%40b&label_selector=a%3Db&total=exact"
 	const id = "01936b5e-8c4a-7c3e-9d5f-2b8f0a6c1e47"
 	common := List{
-		Limit: 7, Offset: 8, Status: "Ready", Platform: "gcp", Name: "n", CreatedBy: "a@b", LabelSelector: "a=b", ExactTotal: true,
+		Limit: 7, Offset: 8, OrderBy: "-name", Status: "Ready", Platform: "gcp", Name: "n", CreatedBy: "a@b", LabelSelector: "a=b", ExactTotal: true,
 	}
 	ofCluster := common
 	ofCluster.ClusterID = id
@@ -247,6 +247,8 @@ func TestParseQueries_TakeEachParameter(t *testing.T) {
 		{models.KindNodePool, query, common},
 		{models.KindNodePool, query + "&cluster_id=" + id, ofCluster},
 		{models.KindNodePool, query + "&clusterId=" + strings.ToUpper(id), ofCluster},
+		{models.KindCluster, "page_token=t&limit=1", List{Limit: 1, PageToken: "t"}},
+		{models.KindNodePool, "page_token=t&limit=1", List{Limit: 1, PageToken: "t"}},
 	} {
 		list, faults := ParseList(test.kind, test.query)
 		if diff := cmp.Diff(test.want, list); diff != "" || len(faults) > 0 {
