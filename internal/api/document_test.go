@@ -258,7 +258,7 @@ func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 	probes := slices.Concat(serviceProbes(), probesOfRegistry(b), probesWithin(b.collection(models.KindNodePool, bob)))
 	for _, kind := range models.Kinds() {
 		of := b.collection(kind, ada)
-		probes = slices.Concat(probes, probesOfOne(of), probesOfStatus(of), c.probesOf(allRefusals(of)))
+		probes = slices.Concat(probes, probesOfOne(of), probesOfStatus(of), probesOfHistory(of), c.probesOf(allRefusals(of)))
 	}
 	seen := map[string]bool{}
 	for _, p := range probes {
@@ -413,6 +413,7 @@ func probesWithin(of collection) []probe {
 	return []probe{
 		{within, call{method: "GET", path: path, as: bob}, 200},
 		{within, call{method: "GET", path: path + "?limit=0", as: bob}, 400},
+		{within, call{method: "GET", path: path + "?page_token=x", as: bob}, 400},
 		{within, call{method: "GET", path: path + "?created_by=" + ada, as: bob}, 403},
 		{within, call{method: "GET", path: path, as: ada}, 404},
 	}
@@ -510,6 +511,37 @@ func probesOfStatus(of collection) []probe {
 		{wake, call{method: "POST", path: bad + "/reconcile", as: ada}, 400},
 		{wake, call{method: "POST", path: one + "/reconcile", as: bob}, 404},
 	}
+}
+
+// probesOfHistory are those of what was.
+func probesOfHistory(of collection) []probe {
+	id, held := of.declare(ada, `{"name":"old","spec":{"a":1}}`).ID, of.declare(ada, `{"name":"held"}`).ID
+	of.hold(held)
+	revisions, back, events := of.path+"/{id}/revisions", of.path+"/{id}/rollback", of.path+"/{id}/events"
+	one, none, bad := of.path+"/"+id, of.path+"/"+unknown, of.path+"/x"
+	probes := []probe{
+		{of.path, call{method: "GET", path: of.path + "?page_token=x", as: ada}, 400},
+		{back, call{method: "POST", path: one + "/rollback?to=1", as: ada}, 200},
+		{back, call{method: "POST", path: one + "/rollback", as: ada}, 400},
+		{back, call{method: "POST", path: bad + "/rollback?to=1", as: ada}, 400},
+		{back, call{method: "POST", path: one + "/rollback?to=1", as: ada, header: http.Header{"If-Match": {""}}}, 400},
+		{back, call{method: "POST", path: one + "/rollback?to=1", as: controller}, 403},
+		{back, call{method: "POST", path: one + "/rollback?to=9", as: ada}, 404},
+		{back, call{method: "POST", path: none + "/rollback?to=1", as: ada}, 404},
+		{back, call{method: "POST", path: of.path + "/" + held + "/rollback?to=1", as: ada}, 409},
+		{back, call{method: "POST", path: one + "/rollback?to=1", as: ada, header: staleTag}, 412},
+	}
+	for path, suffix := range map[string]string{revisions: "/revisions", events: "/events"} {
+		probes = append(
+			probes,
+			probe{path, call{method: "GET", path: one + suffix + "?limit=1", as: ada}, 200},
+			probe{path, call{method: "GET", path: bad + suffix, as: ada}, 400},
+			probe{path, call{method: "GET", path: one + suffix + "?limit=0", as: ada}, 400},
+			probe{path, call{method: "GET", path: one + suffix + "?page_token=x", as: ada}, 400},
+			probe{path, call{method: "GET", path: one + suffix, as: bob}, 404},
+		)
+	}
+	return probes
 }
 
 const reportWithError = `{"controller_name":"dns","observed_generation":1,"metadata":{"a":[1,null]},"conditions":[{"type":"Available","status":"False",
