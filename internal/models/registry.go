@@ -1,6 +1,7 @@
 package models
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,6 +76,45 @@ func (q Required) require(r Registration, now time.Time) Required {
 	return next
 }
 
+// Turn is when it changed, for a kind and platform, whether a controller is waited for.
+type Turn struct {
+	// CountedAt is when its reports last began or ceased to count; zero for never.
+	CountedAt time.Time `json:"counted_at,omitzero"`
+	// Released are the newest of the times in which it was required; the last one last.
+	Released []Span `json:"released,omitempty"`
+}
+
+// Span is a time that is over.
+type Span struct {
+	From  time.Time `json:"from"`
+	Until time.Time `json:"until"`
+}
+
+// maxSpans bounds what is kept of a controller that is required now and then.
+const maxSpans = 16
+
+// Turns are the turns of a controller, by kind and platform.
+type Turns map[Kind]map[string]Turn
+
+func (t Turns) of(kind Kind, platform string) Turn {
+	turn, ok := t[kind][platform]
+	if !ok {
+		turn = t[kind][anyPlatform]
+	}
+	return turn
+}
+
+// releasedAt returns when a resource ceased to wait for a controller that was required when its
+// generation began; zero for never.
+func (t Turn) releasedAt(o Object) time.Time {
+	for _, s := range t.Released {
+		if !s.From.After(o.GenerationStartedAt) && s.Until.After(o.GenerationStartedAt) {
+			return s.Until
+		}
+	}
+	return time.Time{}
+}
+
 // Controller is an entry of the registry. One that is known by its reports alone has not
 // registered, and is never required.
 type Controller struct {
@@ -82,12 +122,14 @@ type Controller struct {
 	Registered   bool
 	Registration Registration
 	Required     Required
-	// Released is what it was required for until ChangedAt.
-	Released Required
-	// ChangedAt is when last anything changed by which it is waited for; zero for never.
-	ChangedAt time.Time
+	Turns        Turns
 	// RetiredAt is when it was retired; nil while its reports count.
 	RetiredAt *time.Time
+}
+
+// counts reports whether the controller's reports on resources of a kind and platform count.
+func (c Controller) counts(kind Kind, platform string) bool {
+	return c.RetiredAt == nil && (!c.Registered || c.Registration.Concerns(kind, platform))
 }
 
 // Register returns the entry after a registration at a time of the database's, and whether that
@@ -95,24 +137,50 @@ type Controller struct {
 func (c Controller) Register(r Registration, now time.Time) (next Controller, moved bool) {
 	next = c
 	next.Registered, next.Registration, next.RetiredAt = true, r, nil
-	before := c.Required
-	if c.RetiredAt != nil {
-		before = nil
-	}
-	next.Required = before.require(r, now)
-	moved = !c.Registered || c.RetiredAt != nil || r.Required != c.Registration.Required ||
-		!slices.Equal(r.Platforms, c.Registration.Platforms) || !slices.Equal(r.Kinds, c.Registration.Kinds)
-	if moved {
-		next.Released, next.ChangedAt = c.Required, now
-	}
+	next.Required = c.Required.require(r, now)
+	next.Turns, moved = c.turn(next, now)
 	return next, moved
 }
 
 // Retire returns the entry after its retirement.
 func (c Controller) Retire(now time.Time) Controller {
-	c.Released, c.Required = c.Required, nil
-	c.ChangedAt, c.RetiredAt = now, &now
-	return c
+	next := c
+	next.Required, next.RetiredAt = nil, &now
+	next.Turns, _ = c.turn(next, now)
+	return next
+}
+
+// turn returns the turns of an entry that becomes another, and whether it takes one.
+func (c Controller) turn(next Controller, now time.Time) (turns Turns, moved bool) {
+	turns = Turns{}
+	for _, kind := range Kinds() {
+		turns[kind] = map[string]Turn{}
+		for _, platform := range c.platforms(next, kind) {
+			t := c.Turns.of(kind, platform)
+			since, was := c.Required.since(kind, platform)
+			_, is := next.Required.since(kind, platform)
+			counts := c.counts(kind, platform)
+			if counts != next.counts(kind, platform) {
+				t.CountedAt = now
+			}
+			if was && !is {
+				t.Released = append(slices.Clone(t.Released), Span{since, now})
+				t.Released = t.Released[max(0, len(t.Released)-maxSpans):]
+			}
+			moved = moved || was != is || counts != next.counts(kind, platform)
+			turns[kind][platform] = t
+		}
+	}
+	return turns, moved
+}
+
+// platforms are those that an entry tells from others, before or after it becomes the next, and
+// all others.
+func (c Controller) platforms(next Controller, kind Kind) []string {
+	list := slices.Concat([]string{anyPlatform}, c.Registration.Platforms, next.Registration.Platforms,
+		slices.Collect(maps.Keys(c.Required[kind])), slices.Collect(maps.Keys(c.Turns[kind])))
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Registry is all controllers that are known, as of a version of it.
@@ -121,32 +189,32 @@ type Registry struct {
 	Controllers map[string]Controller
 }
 
-// counts reports whether the reports of a controller count on a resource.
-func (g Registry) counts(name string, o Object) bool {
-	c, known := g.Controllers[name]
-	return !known || c.RetiredAt == nil && (!c.Registered || c.Registration.Concerns(o.Kind, o.Platform))
-}
-
 // Expected returns who must have reported for a resource to be Ready: everybody who has, but for
 // the retired and those registered for other kinds and platforms only; and who was required when
 // its generation began. dropped is when a report on it was last dropped; zero for never.
 func (g Registry) Expected(o Object, reports []Report, dropped time.Time) Expected {
 	e := Expected{ChangedAt: dropped}
-	reported := make(map[string]bool, len(reports))
+	first := make(map[string]time.Time, len(reports))
 	for _, r := range reports {
-		reported[r.ControllerName] = true
-		e.ChangedAt = later(later(e.ChangedAt, r.FirstAt), g.Controllers[r.ControllerName].ChangedAt)
-		if g.counts(r.ControllerName, o) {
+		first[r.ControllerName] = r.FirstAt
+		c := g.Controllers[r.ControllerName]
+		turned := c.Turns.of(o.Kind, o.Platform).CountedAt
+		switch {
+		case c.counts(o.Kind, o.Platform):
 			e.Names = append(e.Names, r.ControllerName)
+			e.ChangedAt = later(e.ChangedAt, later(r.FirstAt, turned))
+		case turned.After(r.FirstAt):
+			e.ChangedAt = later(e.ChangedAt, turned)
 		}
 	}
 	for name, c := range g.Controllers {
-		switch {
-		case reported[name]:
-		case c.Required.at(o):
+		at, reported := first[name]
+		if !reported && c.Required.at(o) {
 			e.Names = append(e.Names, name)
-		case c.Released.at(o):
-			e.ChangedAt = later(e.ChangedAt, c.ChangedAt)
+		}
+		// Whoever has reported before goes on to be waited for.
+		if released := c.Turns.of(o.Kind, o.Platform).releasedAt(o); !reported || released.Before(at) {
+			e.ChangedAt = later(e.ChangedAt, released)
 		}
 	}
 	slices.Sort(e.Names)

@@ -11,10 +11,9 @@ CREATE TABLE controllers (
     kinds          text[]       NOT NULL DEFAULT '{}',
     finalizes      boolean      NOT NULL DEFAULT false,
     required       boolean      NOT NULL DEFAULT false,
-    -- Since when it is required, by kind and platform, and what it was required for before changed_at.
+    -- By kind and platform: since when it is required, and when that and whether its reports count has changed.
     required_since jsonb        NOT NULL DEFAULT '{}',
-    released       jsonb        NOT NULL DEFAULT '{}',
-    changed_at     timestamptz,
+    turns          jsonb        NOT NULL DEFAULT '{}',
     retired_at     timestamptz,
     created_at     timestamptz  NOT NULL DEFAULT clock_timestamp()
 );
