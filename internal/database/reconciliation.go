@@ -39,6 +39,9 @@ func scanDue(row pgx.CollectableRow) (d models.Due, err error) {
 	return d, err
 }
 
+// wakeDue says of a resource that is being deleted that it is, whatever the pass took it for: the
+// statement that claimed it may have read it before the deletion and locked its place after. With
+// the place locked no deletion comes between.
 const wakeDue = `
 	WITH moved AS (
 		UPDATE reconciliation_schedule s
@@ -47,8 +50,9 @@ const wakeDue = `
 		WHERE s.cluster_id = ANY ($1::uuid[])
 	)
 	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata)
-	SELECT ($2::uuid[])[n], 'cluster', c.id, c.id, ($3::text[])[n], ($4::text[])[n], true, c.generation, c.platform, c.created_by,
-		($5::jsonb[])[n]
+	SELECT ($2::uuid[])[n], 'cluster', c.id, c.id, CASE WHEN c.deletion_timestamp IS NULL THEN ($3::text[])[n] ELSE $7 END,
+		CASE WHEN c.deletion_timestamp IS NULL THEN ($4::text[])[n] ELSE '` + deletionPending + `' END,
+		true, c.generation, c.platform, c.created_by, ($5::jsonb[])[n]
 	FROM clusters c CROSS JOIN LATERAL array_position($1, c.id) n CROSS JOIN ` + laxCommit + `
 	WHERE c.id = ANY ($1)
 	ORDER BY c.id
@@ -69,6 +73,6 @@ func (tx *Tx) Wake(ctx context.Context, wakes []models.Wake) error {
 		ids[i], events[i], next[i] = w.ID, w.Event.ID, w.Next
 		types[i], reasons[i], metadata[i] = w.Event.Type, w.Event.Reason, w.Event.Metadata
 	}
-	_, err := tx.db.q.Exec(ctx, tx.sql(wakeDue), ids, events, types, reasons, metadata, next)
+	_, err := tx.db.q.Exec(ctx, tx.sql(wakeDue), ids, events, types, reasons, metadata, next, tx.kind.Event(models.Deleted))
 	return translate("wake what is due", err)
 }

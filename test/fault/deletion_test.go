@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// deletionsEnv is another number of deletions than the usual one.
+	// deletionsEnv is another number of deletions than the usual one: make test-faults has 10,000.
 	deletionsEnv = "CLS_TEST_DELETIONS"
-	deletions    = 10_000
+	deletions    = 3_000
 	replicas     = 2
 	clients      = 12
 	// A process is killed after one in so many calls, and a connection ended after one in so many.
-	killOneIn, cutOneIn = 250, 20
+	killOneIn, cutOneIn = 120, 25
 )
 
-// TestDeletionsUnderFaults deletes 10,000 clusters and node pools while processes of the service are
+// TestDeletionsUnderFaults deletes thousands of clusters and node pools while processes of the service are
 // killed and its connections to PostgreSQL are ended. Nothing is gone before all have let go that it
 // waits for; no node pool outlives its cluster; every deletion is published; nothing is stuck.
 func TestDeletionsUnderFaults(t *testing.T) {
@@ -51,7 +51,7 @@ func TestDeletionsUnderFaults(t *testing.T) {
 	w.settle(t)
 	w.verify(t)
 	t.Logf("verified after %v", time.Since(began).Round(time.Millisecond))
-	if n == deletions && (w.killed.Load() < 10 || w.cut.Load() < 50 || w.lost.Load() == 0) {
+	if n >= deletions && (w.killed.Load() < 3 || w.cut.Load() < 20 || w.lost.Load() == 0) {
 		t.Error("too little went wrong to show anything")
 	}
 }

@@ -53,7 +53,7 @@ func (w *world) startReplicas(t *testing.T) {
 	for range replicas {
 		r := &replica{env: []string{
 			"DATABASE_URL=" + w.url, "PUBSUB_EMULATOR_HOST=" + w.pubsub.addr, "LOG_LEVEL=error",
-			"RECONCILIATION_ATTENTION_INTERVAL=20s", "DATABASE_MAX_OPEN_CONNS=10",
+			"RECONCILIATION_ATTENTION_INTERVAL=10s", "DATABASE_MAX_OPEN_CONNS=6",
 		}}
 		must(t, r.start(t.Context()))
 		w.replicas = append(w.replicas, r)
