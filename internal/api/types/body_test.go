@@ -148,6 +148,36 @@ func TestDecode_KnowsEachFieldOfTheWireTypes(t *testing.T) {
 	}
 }
 
+func TestDecodeRegistration_ReadsTheWireType(t *testing.T) {
+	t.Parallel()
+	want := v1.RegisterController{Platforms: []string{"gcp"}, Kinds: []string{"cluster"}, Finalizes: true, Required: true}
+	got, faults, err := DecodeRegistration(encode(t, want))
+	if diff := cmp.Diff(want, got); diff != "" || len(faults) > 0 || err != nil {
+		t.Errorf("faults %v, error %v, -want +got:\n%s", faults, err, diff)
+	}
+}
+
+// An entry of the registry as it was read is a registration, with each field that it has or grows.
+func TestDecodeRegistration_TakesAnEntryAsItWasRead(t *testing.T) {
+	t.Parallel()
+	for field := range reflect.TypeFor[v1.Controller]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if _, faults, err := DecodeRegistration([]byte(`{"` + name + `":null}`)); len(faults) > 0 || err != nil {
+			t.Errorf("%s: %v %v", name, faults, err)
+		}
+	}
+	for field, reason := range map[string]string{
+		"platforms": "must be a list of strings", "kinds": "must be a list of strings", "finalizes": "must be true or false",
+		"required": "must be true or false", "Required": "is not a field of this request", "status": "is not a field of this request",
+	} {
+		_, faults, _ := DecodeRegistration([]byte(`{"` + field + `":7}`))
+		want := []v1.FieldError{{Field: field, Reason: reason, Value: json.Number("7")}}
+		if diff := cmp.Diff(want, faults); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", field, diff)
+		}
+	}
+}
+
 // A resource as it was read is a body of each request (AIP-203): read, edit, write.
 func TestDecode_TakesAResourceAsItWasRead(t *testing.T) {
 	t.Parallel()
