@@ -57,7 +57,8 @@ func (tx *Tx) LockWithin(ctx context.Context, cluster string) ([]*models.Resourc
 // next statement sees the wake-up that it left.
 const alert = `
 	UPDATE reconciliation_schedule
-	SET enabled = true, next_reconcile_at = least(next_reconcile_at, now() + $2::interval), reactive = false, reactive_wakes = 0, updated_at = now()
+	SET enabled = true, next_reconcile_at = least(next_reconcile_at, now() + $2::interval), reactive = false, reactive_wakes = 0,
+	    updated_at = now()
 	WHERE cluster_id = $1`
 
 // unasked is a wake-up that nobody has been promised.

@@ -47,7 +47,7 @@ func newFixture(t testing.TB) fixture {
 // package without a cluster gets one of its owner's.
 func (f fixture) of(t testing.TB, kind models.Kind) fixture {
 	t.Helper()
-	f.kind, f.Resources = kind, f.Resources.DB.Resources(kind)
+	f.kind, f.Resources = kind, f.DB.Resources(kind)
 	if kind == models.KindNodePool {
 		for _, sql := range []string{
 			`CREATE FUNCTION home(owner text) RETURNS uuid LANGUAGE sql AS $$

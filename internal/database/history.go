@@ -96,11 +96,9 @@ func scanEntry(row pgx.CollectableRow) (e v1.TimelineEntry, err error) {
 		generation int64
 		request    string
 	)
-	if err = row.Scan(&at, &id, &what, &generation, &request, &e); err != nil {
-		return e, err
-	}
+	err = row.Scan(&at, &id, &what, &generation, &request, &e) // The details; the rest is beside them.
 	e.ID, e.Time, e.What, e.Generation, e.RequestID = id, at, what, generation, request
-	return e, nil
+	return e, err
 }
 
 const purgeRevisions = `

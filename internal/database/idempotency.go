@@ -1,6 +1,7 @@
 package database
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -82,7 +83,7 @@ func (db *DB) keptAnswer(ctx context.Context, key models.Key) (models.Answer, er
 	answer, err := one(ctx, db.q, func(row pgx.CollectableRow) (a models.Answer, err error) {
 		return a, row.Scan(&request, &a.ETag, &a.Location, &a.Body)
 	}, keptAnswer, key.Identity, key.Route, key.Key)
-	if err == nil && string(request) != string(key.Request[:]) {
+	if err == nil && !bytes.Equal(request, key.Request[:]) {
 		return answer, models.KeyReused()
 	}
 	return answer, err

@@ -49,8 +49,9 @@ func (s *statements) sql(onClusters string) string {
 	if s.kind == models.KindCluster {
 		return onClusters
 	}
-	if known, ok := renamed.Load(onClusters); ok {
-		return known.(string)
+	known, ok := renamed.Load(onClusters)
+	if sql, isText := known.(string); ok && isText {
+		return sql
 	}
 	sql := ofNodePools.Replace(onClusters)
 	renamed.Store(onClusters, sql)

@@ -45,8 +45,8 @@ const wakeNow = `
 // before the reason for this one arose, and must not be mistaken for it.
 const onWaitingWake = `
 	ON CONFLICT (resource_id) WHERE published_at IS NULL AND set_aside_at IS NULL AND wake
-	DO UPDATE SET id = excluded.id, type = excluded.type, reason = excluded.reason, generation = excluded.generation, metadata = excluded.metadata,
-		request_id = excluded.request_id, traceparent = excluded.traceparent, created_at = excluded.created_at,
+	DO UPDATE SET id = excluded.id, type = excluded.type, reason = excluded.reason, generation = excluded.generation,
+		metadata = excluded.metadata, request_id = excluded.request_id, traceparent = excluded.traceparent, created_at = excluded.created_at,
 		claim = NULL, leased_until = '-infinity', available_at = '-infinity'`
 
 // WakeNow appends a wake-up that somebody asks for, which of a resource that is being deleted
@@ -54,7 +54,8 @@ const onWaitingWake = `
 func (s *statements) WakeNow(ctx context.Context, id, owner string, e models.NewEvent) (models.Ref, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	ref, err := one(ctx, s.db.q, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), append(eventArgs(e), id, owner, s.kind.Event(models.Deleted))...)
+	args := append(eventArgs(e), id, owner, s.kind.Event(models.Deleted))
+	ref, err := one(ctx, s.db.q, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), args...)
 	return ref, s.notFound(id, "wake", err)
 }
 

@@ -23,7 +23,7 @@ func (tx *Tx) Kind() models.Kind { return tx.kind }
 func (tx *Tx) Of(kind models.Kind) *Tx { return &Tx{statements{tx.db, kind}} }
 
 // querier is what runs statements: the pool or a transaction, within which another is a savepoint.
-type querier interface {
+type querier interface { //nolint:interfacebloat // what pgx's pool and transactions have in common
 	Begin(ctx context.Context) (pgx.Tx, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)

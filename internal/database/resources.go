@@ -13,9 +13,10 @@ import (
 // insertResource tells the trigger that puts the resource on the schedule when it is due.
 const insertResource = `
 	WITH changed AS (
-		INSERT INTO clusters AS c (id, name, target_project_id, description, paused, deletion_protection, created_by, labels, spec, registry_version,
-			generation_by, generation_request_id)
-		SELECT $7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15, ` + registryVersion + `, coalesce($4::jsonb ->> 'user_email', ''), $5
+		INSERT INTO clusters AS c (id, name, target_project_id, description, paused, deletion_protection, created_by, labels, spec,
+			registry_version, generation_by, generation_request_id)
+		SELECT $7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15,
+			` + registryVersion + `, coalesce($4::jsonb ->> 'user_email', ''), $5
 		FROM (SELECT set_config('cls.first_wake', $16::interval::text, true)) schedule /* in its cluster */
 		RETURNING *
 	), event AS (` + insertEvent + `)

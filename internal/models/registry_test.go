@@ -118,7 +118,7 @@ func TestRequiredCountsFromTheNextGeneration(t *testing.T) {
 			t.Errorf("%s: %v", row.why, got)
 		}
 	}
-	if (Required)(nil).at(Object{Kind: KindCluster}) {
+	if Required(nil).at(Object{Kind: KindCluster}) {
 		t.Error("nothing required, and it counts")
 	}
 }
@@ -261,7 +261,8 @@ func TestTheCanonicalFormOfARegistration(t *testing.T) {
 		{"nothing said: everything", v1.RegisterController{}, Registration{}},
 		{"empty lists are none", v1.RegisterController{Platforms: []string{}, Kinds: []string{}}, Registration{}},
 		{
-			"in order, in lower case, each once", v1.RegisterController{Platforms: []string{"GCP", "aws", "gcp", "Aws"}, Kinds: []string{"nodepool", "cluster", "nodepool"}},
+			"in order, in lower case, each once",
+			v1.RegisterController{Platforms: []string{"GCP", "aws", "gcp", "Aws"}, Kinds: []string{"nodepool", "cluster", "nodepool"}},
 			on("aws,gcp").of(KindCluster, KindNodePool),
 		},
 		{"its flags", v1.RegisterController{Required: true, Finalizes: true}, on("").required().finalizing()},

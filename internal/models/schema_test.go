@@ -37,8 +37,11 @@ func TestSpecCheckIsAsked(t *testing.T) {
 			_, err := r.New(Draft{Name: "a", Spec: v1.Object(`{"platform":{"type":"g c"}}`)}, "")
 			return err
 		}, nil, true},
-		{"a PUT, the platform in other letters", func() error { _, _, err := r.Update(stored, Edit{Spec: v1.Object(upper)}); return err },
-			[]string{"cluster gcp " + upper + " " + gcp}, true},
+		{
+			"a PUT, the platform in other letters", func() error { _, _, err := r.Update(stored, Edit{Spec: v1.Object(upper)}); return err },
+			[]string{"cluster gcp " + upper + " " + gcp},
+			true,
+		},
 		{"a PUT, with what it leaves out", func() error {
 			_, _, err := r.Update(stored, Edit{Spec: v1.Object(`{"platform":{"type":"gcp"},"n":1}`)})
 			return err
@@ -49,11 +52,14 @@ func TestSpecCheckIsAsked(t *testing.T) {
 		}, nil, false},
 		{"a PUT without a spec", func() error { _, _, err := r.Update(stored, Edit{}); return err }, nil, true},
 		{"a PATCH of the description", func() error { text := "x"; _, _, err := r.Patch(stored, Patch{Description: &text}); return err }, nil, false},
-		{"a PATCH to another platform", func() error {
-			_, _, err := r.Patch(stored, Patch{Spec: v1.Object(`{"platform":{"type":"aws"}}`)})
-			return err
+		{
+			"a PATCH to another platform", func() error {
+				_, _, err := r.Patch(stored, Patch{Spec: v1.Object(`{"platform":{"type":"aws"}}`)})
+				return err
+			},
+			[]string{`cluster aws {"platform":{"type":"aws"},"release":{"version":"4"}} `},
+			true,
 		},
-			[]string{`cluster aws {"platform":{"type":"aws"},"release":{"version":"4"}} `}, true},
 	} {
 		asked = nil
 		if err := row.do(); (err != nil) != row.fault {

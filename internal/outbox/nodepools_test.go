@@ -41,7 +41,7 @@ func TestEventsOfNodePoolsAreOnTheirTopic(t *testing.T) {
 	cluster := w.create(t)
 	w.drive(t, r)
 
-	pools := &world{url: w.url, db: w.db.DB.Resources(models.KindNodePool), server: w.server}
+	pools := &world{url: w.url, db: w.db.Resources(models.KindNodePool), server: w.server}
 	pool := newCluster()
 	pool.ClusterID = cluster.ID
 	_, err := pools.db.Insert(t.Context(), pool, time.Minute, change(v1.NodePoolCreated))

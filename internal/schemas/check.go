@@ -79,7 +79,9 @@ func tooMany(stored v1.Object) []models.Fault {
 	if old, err := jsonschema.UnmarshalJSON(strings.NewReader(stored.String())); err == nil && size(old) > maxValues {
 		return nil
 	}
-	return []models.Fault{{Field: "spec", Reason: "holds more than " + strconv.Itoa(maxValues) + " values, too many to hold against its schema"}}
+	return []models.Fault{{
+		Field: "spec", Reason: "holds more than " + strconv.Itoa(maxValues) + " values, too many to hold against its schema",
+	}}
 }
 
 // unforgiven returns the faults that a change of the stored spec is refused for.
@@ -129,7 +131,7 @@ func (b *before) forgives(f fault, known map[place]int) bool {
 
 // shown returns the fault as a client knows it.
 func (f fault) shown(spec any) models.Fault {
-	segments, at := []string{"spec"}, any(spec)
+	segments, at := []string{"spec"}, spec
 	for _, segment := range f.path {
 		switch parent := at.(type) {
 		case []any:

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +54,7 @@ type walk struct {
 
 // judge returns the faults of a value.
 func judge(schema *jsonschema.Schema, value any, all bool) []fault {
-	err, isFault := schema.Validate(value).(*jsonschema.ValidationError)
+	err, isFault := errors.AsType[*jsonschema.ValidationError](schema.Validate(value))
 	if !isFault {
 		return nil
 	}

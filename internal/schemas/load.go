@@ -103,7 +103,7 @@ func newLoader(dir string) *loader {
 	return l
 }
 
-func (l *loader) fault(name, format string, args ...any) {
+func (l *loader) faultf(name, format string, args ...any) {
 	l.faults = append(l.faults, fmt.Errorf("%s: %w", filepath.Join(l.dir, name), fmt.Errorf(format, args...)))
 }
 
@@ -113,21 +113,22 @@ func (l *loader) read(name string) {
 	case strings.HasPrefix(name, "."):
 		return
 	case !schemaName.MatchString(name) && !partName.MatchString(name):
-		l.fault(name, "the name is refused; allowed: cluster.<platform>.json, nodepool.<platform>.json with the platform in lower case, _<anything>.json")
+		l.faultf(name, "the name is refused; allowed: cluster.<platform>.json, nodepool.<platform>.json with the platform in lower case, "+
+			"_<anything>.json")
 		return
 	}
-	text, err := os.ReadFile(filepath.Join(l.dir, name))
+	text, err := os.ReadFile(filepath.Join(l.dir, name)) //nolint:gosec // the folder is the operator's, the name is one of it
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("read a schema: %w", err))
 		return
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
-		l.fault(name, "is no JSON: %w", err)
+		l.faultf(name, "is no JSON: %w", err)
 		return
 	}
 	if err := l.add(name, doc); err != nil {
-		l.fault(name, "is refused: %w", err)
+		l.faultf(name, "is refused: %w", err)
 		return
 	}
 	l.names = append(l.names, name)
@@ -179,14 +180,14 @@ func (l *loader) explain(name string, err error) []error {
 	var where *jsonschema.ValidationError
 	invalid, isInvalid := errors.AsType[*jsonschema.SchemaValidationError](err)
 	if !isInvalid || !errors.As(invalid.Err, &where) {
-		own.fault(name, "is no JSON Schema: %s", strings.ReplaceAll(err.Error(), root, ""))
+		own.faultf(name, "is no JSON Schema: %s", strings.ReplaceAll(err.Error(), root, ""))
 		return own.faults
 	}
 	w := walk{}
 	w.visit(where, nil)
 	for _, f := range w.sorted() {
 		at := strings.TrimPrefix(invalid.URL, root) + "/" + strings.Join(f.path, "/")
-		own.fault(name, "is no JSON Schema: %s %s", at, f.reason)
+		own.faultf(name, "is no JSON Schema: %s %s", at, f.reason)
 	}
 	return own.faults
 }

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -30,7 +31,7 @@ type names struct{ schema *jsonschema.Schema }
 func (n names) Validate(ctx *jsonschema.ValidatorContext, value any) {
 	object, _ := value.(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		err, isFault := n.schema.Validate(name).(*jsonschema.ValidationError)
+		err, isFault := errors.AsType[*jsonschema.ValidationError](n.schema.Validate(name))
 		if !isFault {
 			continue
 		}

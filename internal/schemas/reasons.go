@@ -116,7 +116,7 @@ func excess(k jsonschema.ErrorKind, value any) int {
 	return 0
 }
 
-var nouns = map[string]string{
+var nouns = map[string]string{ //nolint:gochecknoglobals // a constant table
 	"string": "a string", "integer": "an integer", "number": "a number", "boolean": "true or false",
 	"array": "an array", "object": "an object", "null": "null",
 }

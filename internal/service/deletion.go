@@ -46,7 +46,9 @@ func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in m
 }
 
 // endPools ends the node pools of a cluster, which the transaction has locked.
-func (s *Resources) endPools(ctx context.Context, tx *database.Tx, cluster *models.Resource, by models.Actor, in models.DeleteRequest) error {
+func (s *Resources) endPools(
+	ctx context.Context, tx *database.Tx, cluster *models.Resource, by models.Actor, in models.DeleteRequest,
+) error {
 	if s.kind != models.KindCluster {
 		return nil
 	}

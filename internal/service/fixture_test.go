@@ -117,7 +117,7 @@ func (w world) Create(ctx context.Context, by models.Actor, in models.Draft) (*m
 }
 
 // nodePoolNames are statements on clusters as those on node pools.
-var nodePoolNames sync.Map //nolint:gochecknoglobals // the same for all tests
+var nodePoolNames sync.Map
 
 // sql names the tables of the kind in a statement on clusters, by the rule of the schema.
 func (w world) sql(t testing.TB, onClusters string) string {

@@ -47,7 +47,9 @@ func (s *Resources) Revisions(ctx context.Context, by models.Actor, id string, q
 }
 
 // past checks a query for what has been, of a resource that the actor may see.
-func (s *Resources) past(ctx context.Context, by models.Actor, id string, q models.HistoryQuery) (models.HistoryQuery, models.TokenKey, error) {
+func (s *Resources) past(
+	ctx context.Context, by models.Actor, id string, q models.HistoryQuery,
+) (models.HistoryQuery, models.TokenKey, error) {
 	q, err := q.Check()
 	if err != nil {
 		return q, nil, err

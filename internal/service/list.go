@@ -36,14 +36,14 @@ func (s *Resources) List(ctx context.Context, by models.Actor, q models.ListQuer
 		return nil, err
 	}
 	if len(list.Stale) > 0 {
-		if err = s.answer(ctx, list.Stale...); err != nil {
+		if err := s.answer(ctx, list.Stale...); err != nil {
 			return nil, err
 		}
 		if list, err = s.db.List(ctx, q, refreshedForFilter); err != nil {
 			return nil, err
 		}
 	}
-	if err = s.answer(ctx, list.Page...); err != nil {
+	if err := s.answer(ctx, list.Page...); err != nil {
 		return nil, err
 	}
 	return s.page(by, q, list, key), nil

@@ -80,7 +80,7 @@ func TestANodePoolNeedsALivingCluster(t *testing.T) {
 			t.Errorf("%s: %v, want %s", row.why, err, row.want)
 			continue
 		}
-		switch row.want {
+		switch row.want { //nolint:exhaustive // what the rows want
 		case v1.CodeNotFound:
 			if want := models.NotFound(models.KindCluster, row.cluster).Error(); err.Error() != want {
 				t.Errorf("%s: %q, want %q", row.why, err, want)
@@ -290,7 +290,7 @@ func TestADeletionTakesTheNodePoolsAlong(t *testing.T) {
 		t.Errorf("%d living node pools after a refused deletion", n)
 	}
 	clusters.remove(t, cluster)
-	if got := value[string](t, clusters, `SELECT string_agg(coalesce(nullif(kind, 'cluster'), 'the ' || kind), ' ' ORDER BY seq) FROM outbox WHERE published_at IS NULL`); got != "nodepool nodepool nodepool the cluster" {
+	if got := value[string](t, clusters, `SELECT string_agg(coalesce(nullif(kind, 'cluster'), 'the ' || kind), ' ' ORDER BY seq) FROM outbox WHERE published_at IS NULL`); got != "nodepool nodepool nodepool the cluster" { //nolint:dupword // three of them
 		t.Errorf("events in the order of %s", got)
 	}
 	events := pools.publish(t)

@@ -160,8 +160,10 @@ func TestSchemas(t *testing.T) {
 				{"to another platform", patch, `{"platform":{"type":"aws"}}`, "spec.vpc is required", true},
 				{"the platform in other letters", patch, `{"platform":{"type":"gcp"}}`, "", false},
 				{"to no platform", patch, `{"platform":null}`, "", false},
-				{"back, where nothing is forgiven", patch, `{"platform":{"type":"gcp","region":"r"}}`,
-					`spec.mode must be one of "single", "ha"; spec.serviceAccountSigningKey must match the pattern ^KEY`, true},
+				{
+					"back, where nothing is forgiven", patch, `{"platform":{"type":"gcp","region":"r"}}`,
+					`spec.mode must be one of "single", "ha"; spec.serviceAccountSigningKey must match the pattern ^KEY`, true,
+				},
 			} {
 				was, err := r.Get(t.Context(), robot, old.ID)
 				must(t, err)

@@ -158,7 +158,8 @@ const reportColumns = "controller_name, observed_generation, conditions, metadat
 // pooled gives each cluster a node pool that is like it.
 const pooled = `
 	INSERT INTO nodepools (id, cluster_id, name, created_by, labels, spec, created_at, updated_at, generation_started_at)
-	SELECT replace(id::text, '` + idPrefix + `', '` + poolPrefix + `')::uuid, id, 'workers', created_by, labels, spec, created_at, updated_at, generation_started_at
+	SELECT replace(id::text, '` + idPrefix + `', '` + poolPrefix + `')::uuid, id, 'workers', created_by, labels, spec,
+		created_at, updated_at, generation_started_at
 	FROM clusters;
 	INSERT INTO nodepool_controller_status (nodepool_id, ` + reportColumns + `)
 	SELECT replace(cluster_id::text, '` + idPrefix + `', '` + poolPrefix + `')::uuid, ` + reportColumns + ` FROM controller_status;

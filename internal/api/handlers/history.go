@@ -58,7 +58,7 @@ func (in *HistoryInput) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	var faults []v1.FieldError
 	in.query, faults = types.ParseHistory(u.RawQuery)
-	return invalid(v1.CodeInvalidQuery, faults)
+	return invalidQuery(faults)
 }
 
 // RevisionsOutput is a page of the revisions of a resource.
@@ -107,7 +107,7 @@ func (in *RollbackInput) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	var faults []v1.FieldError
 	in.query, faults = types.ParseRollback(u.RawQuery)
-	return append(errs, invalid(v1.CodeInvalidQuery, faults)...)
+	return append(errs, invalidQuery(faults)...)
 }
 
 // Rollback gives a resource the spec of an earlier generation.

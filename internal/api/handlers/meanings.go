@@ -221,7 +221,7 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"applied":             "Whether the report counts. false is no failure: do not send it again",
 		"reason":              "Why it does not count: stale_generation, cluster_deleted, nodepool_deleted or controller_retired",
 	},
-	"RevisionList": {
+	"RevisionList": { //nolint:gosec // no credential
 		"":                "One page of revisions, the newest first",
 		"revisions":       "The revisions of the page",
 		"limit":           "How many revisions the page has at most",
@@ -235,7 +235,7 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"request_id": "The call that began it",
 		"diff":       "Turns the spec of the generation before into this one: a JSON Patch (RFC 6902). Absent when the one before is not kept",
 	},
-	"Timeline": {
+	"Timeline": { //nolint:gosec // no credential
 		"":                "One page of what has happened to a resource, the latest first",
 		"events":          "The entries of the page",
 		"limit":           "How many entries the page has at most",

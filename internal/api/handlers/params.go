@@ -44,7 +44,8 @@ func clusterParams() []*huma.Param {
 func deleteParams() []*huma.Param {
 	most := 1024
 	return []*huma.Param{
-		query("force", "Whether to wait for no controller any more. Of a resource that is not yet being deleted it begins the ordinary deletion", &huma.Schema{Type: huma.TypeBoolean, Default: false}),
+		query("force", "Whether to wait for no controller any more. Of a resource that is not yet being deleted it begins the ordinary deletion",
+			&huma.Schema{Type: huma.TypeBoolean, Default: false}),
 		query("reason", "Why it is forced, in words; kept with who forced it", &huma.Schema{Type: huma.TypeString, MaxLength: &most}),
 	}
 }
@@ -69,7 +70,8 @@ func toParam() *huma.Param {
 func idempotencyParam() *huma.Param {
 	least, most := 1, 255
 	return &huma.Param{
-		Name: "Idempotency-Key", In: "header", Example: "8c1f6f1e-orders", Schema: &huma.Schema{Type: huma.TypeString, MinLength: &least, MaxLength: &most},
+		Name: "Idempotency-Key", In: "header", Example: "8c1f6f1e-orders",
+		Schema: &huma.Schema{Type: huma.TypeString, MinLength: &least, MaxLength: &most},
 		Description: "Makes the call one that may be repeated: the same key and body within 24 hours get the same 201 again, and create " +
 			"nothing. Keys are the caller's own. While the first call is under way a second one waits, up to 10 seconds; then it is " +
 			"REQUEST_IN_FLIGHT, with Retry-After. A dry run neither reads nor keeps a key",
@@ -77,7 +79,8 @@ func idempotencyParam() *huma.Param {
 }
 
 func dryRunParam() *huma.Param {
-	return query("dry_run", "Whether to answer as the call would be answered, and do nothing", &huma.Schema{Type: huma.TypeBoolean, Default: false})
+	return query("dry_run", "Whether to answer as the call would be answered, and do nothing",
+		&huma.Schema{Type: huma.TypeBoolean, Default: false})
 }
 
 func ifMatchParam() *huma.Param {

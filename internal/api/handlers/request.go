@@ -43,7 +43,7 @@ type Plain struct{}
 // Resolve implements huma's Resolver.
 func (*Plain) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
-	return invalid(v1.CodeInvalidQuery, types.ParseNoQuery(u.RawQuery))
+	return invalidQuery(types.ParseNoQuery(u.RawQuery))
 }
 
 // Mutation is the query of a call that changes something.
@@ -54,7 +54,7 @@ func (m *Mutation) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	var faults []v1.FieldError
 	m.dryRun, faults = types.ParseMutation(u.RawQuery)
-	return invalid(v1.CodeInvalidQuery, faults)
+	return invalidQuery(faults)
 }
 
 // Idempotency is the Idempotency-Key header, after the draft of the IETF's HTTPAPI working group.
@@ -172,10 +172,10 @@ func ifMatch(ctx huma.Context) (string, error) {
 	return joined, nil
 }
 
-// invalid returns faults of form as an error of the code, in the list that huma's
-// resolvers return; nil when there are none.
-func invalid(code v1.Code, faults []v1.FieldError) []error {
-	if err := models.Invalid(code, asFaults(faults)...); err != nil {
+// invalidQuery returns the faults of a query as an error, in the list that huma's resolvers
+// return; nil when there are none.
+func invalidQuery(faults []v1.FieldError) []error {
+	if err := models.Invalid(v1.CodeInvalidQuery, asFaults(faults)...); err != nil {
 		return []error{err}
 	}
 	return nil

@@ -254,7 +254,7 @@ func (d *Deletion) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	var faults []v1.FieldError
 	d.query, faults = types.ParseDelete(u.RawQuery)
-	return invalid(v1.CodeInvalidQuery, faults)
+	return invalidQuery(faults)
 }
 
 // DeleteOutput says what was deleted.
