@@ -125,15 +125,15 @@ func shape(t *testing.T, r reply, ids ...string) any {
 }
 
 // alike makes a call as a dry run and then as it is, and checks that the answers are alike.
-func (s stage) alike(t *testing.T, c call, ids ...string) (real reply) {
+func (s stage) alike(t *testing.T, c call, ids ...string) (made reply) {
 	t.Helper()
 	s.backend = s.with(t)
 	said := s.rehearse(c)
-	real = s.do(c)
-	if diff := cmp.Diff(shape(t, real, ids...), shape(t, said, ids...)); diff != "" {
+	made = s.do(c)
+	if diff := cmp.Diff(shape(t, made, ids...), shape(t, said, ids...)); diff != "" {
 		t.Errorf("%s %s %s: -real +rehearsed:\n%s", c.method, c.path, c.body, diff)
 	}
-	return real
+	return made
 }
 
 // Each mutation of each kind answers in a dry run as it does in earnest, in success and in failure, and
@@ -218,6 +218,7 @@ func TestDryRun_OfAnEnd(t *testing.T) {
 	s.get(ada, pool).is(404)
 }
 
+//nolint:tparallel // one call after the other
 func TestDryRun_OfTheRegistry(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

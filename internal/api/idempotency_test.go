@@ -105,7 +105,7 @@ func TestIdempotency_AnotherBodyIsRefused(t *testing.T) {
 func TestIdempotency_TheScopeOfAKey(t *testing.T) {
 	t.Parallel()
 	of := newBackend(t).collection(models.KindNodePool, ada)
-	in := of.backend.collection(models.KindCluster, ada)
+	in := of.collection(models.KindCluster, ada)
 	mine := into[resource](in.post(ada, "k", `{"name":"one"}`).is(201))
 	his := into[resource](in.post(bob, "k", `{"name":"one"}`).is(201))
 	other := into[resource](in.post(ada, "K", `{"name":"two"}`).is(201))

@@ -207,7 +207,7 @@ func (b *builder) cluster(ctx context.Context, pools int) (*resource, error) {
 	return c, err
 }
 
-func (b *builder) resource(ctx context.Context, use *service.Resources, kind models.Kind, p platform, in *resource) (*resource, error) {
+func (*builder) resource(ctx context.Context, use *service.Resources, kind models.Kind, p platform, in *resource) (*resource, error) {
 	draft := models.Draft{Name: fmt.Sprintf("r%d", rand.Uint64()), Spec: v1.Object(`{"platform":{"type":"` + p.name + `"}}`)}
 	if in != nil {
 		draft.ClusterID = in.id
