@@ -98,22 +98,26 @@ func (s *Resources) store(ctx context.Context, calculated []database.NewStatus, 
 	if len(calculated) == 0 {
 		return nil
 	}
-	versions, err := s.db.StoreStatuses(ctx, calculated)
-	if err != nil {
-		return err
-	}
 	var released []string
 	for _, c := range calculated {
 		if c.Released {
 			released = append(released, c.ID)
 		}
 	}
+	// First, since it leaves the resources dirty: whatever ends here, the next pass goes on.
+	if err := s.db.LetGo(ctx, released); err != nil {
+		return err
+	}
+	versions, err := s.db.StoreStatuses(ctx, calculated)
+	if err != nil {
+		return err
+	}
 	for _, snap := range snaps {
 		if version, stored := versions[snap.Resource.ID]; stored {
 			snap.Resource.ResourceVersion = version
 		}
 	}
-	return s.db.LetGo(ctx, released)
+	return nil
 }
 
 // answer gives stale snapshots their status for a reader, and stores it. What could not be stored is
@@ -135,7 +139,7 @@ func (s *Resources) calculate(snap *database.Snapshot, registry *models.Registry
 		dropped = *snap.DroppedAt
 	}
 	object, before := c.Object(), previous(c.Status)
-	object.Holders, object.Pools = registry.Holding(c.Holders), snap.Pools
+	object.Holders, object.Pools = registry.Holding(c.Holders, object.DeletionTimestamp), snap.Pools
 	out := models.Aggregate(models.Facts{
 		Object: object, Reports: snap.Reports, Expected: registry.Expected(object, snap.Reports, dropped),
 		Previous: before.Conditions, Now: snap.Now, ProgressDeadline: s.settings.ProgressDeadline,

@@ -15,6 +15,8 @@ CREATE TABLE controllers (
     required_since jsonb        NOT NULL DEFAULT '{}',
     turns          jsonb        NOT NULL DEFAULT '{}',
     retired_at     timestamptz,
+    -- When it was retired last, whether or not it has come back: deletions that it held go on.
+    let_go_at      timestamptz,
     created_at     timestamptz  NOT NULL DEFAULT clock_timestamp()
 );
 
