@@ -50,7 +50,6 @@ func claimBeside(t *testing.T, f fixture, without string) (held, got []models.Du
 func TestAStalledReplicaHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, f fixture) {
-		t.Helper()
 		f.addDue(t)
 		held, got, err := claimBeside(t, f, "")
 		if err != nil || len(held) != 10 || len(got) != 90 {
@@ -67,7 +66,6 @@ func TestAStalledReplicaHoldsUpNobody(t *testing.T) {
 func TestWithoutSkipLockedAStalledReplicaHoldsUpEverybody(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, f fixture) {
-		t.Helper()
 		f.addDue(t)
 		const lockNotAvailable = "55P03"
 		_, got, err := claimBeside(t, f, "SKIP LOCKED")
@@ -107,7 +105,6 @@ func inOrder(late []int) bool {
 func TestTheMostOverdueAreServedFirst(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, f fixture) {
-		t.Helper()
 		f.addDue(t)
 		if late := claimTen(t, f, ""); !inOrder(late) {
 			t.Errorf("claimed places late by %v s; want the ten latest of 100, the latest first", late)
@@ -118,7 +115,6 @@ func TestTheMostOverdueAreServedFirst(t *testing.T) {
 func TestWithoutTheOrderTheMostOverdueWait(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, f fixture) {
-		t.Helper()
 		f.addDue(t)
 		if late := claimTen(t, f, "ORDER BY s.next_reconcile_at"); inOrder(late) {
 			t.Errorf("claimed places late by %v s; the mutant should not have found the latest", late)

@@ -11,11 +11,11 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-const controllerColumns = `name, registered, platforms, kinds, finalizes, required, required_since, turns, retired_at`
+const controllerColumns = `name, registered, platforms, kinds, finalizes, required, required_since, turns, retired_at, let_go_at`
 
 func scanController(row pgx.CollectableRow) (c models.Controller, err error) {
 	r := &c.Registration
-	err = row.Scan(&c.Name, &c.Registered, &r.Platforms, &r.Kinds, &r.Finalizes, &r.Required, &c.Required, &c.Turns, &c.RetiredAt)
+	err = row.Scan(&c.Name, &c.Registered, &r.Platforms, &r.Kinds, &r.Finalizes, &r.Required, &c.Required, &c.Turns, &c.RetiredAt, &c.LetGoAt)
 	return c, err
 }
 
@@ -39,11 +39,11 @@ func (db *DB) Registry(ctx context.Context) (*models.Registry, error) {
 
 const storeController = `
 	INSERT INTO controllers (` + controllerColumns + `)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 	ON CONFLICT (name) DO UPDATE SET
 		registered = excluded.registered, platforms = excluded.platforms, kinds = excluded.kinds, finalizes = excluded.finalizes,
 		required = excluded.required, required_since = excluded.required_since, turns = excluded.turns,
-		retired_at = excluded.retired_at`
+		retired_at = excluded.retired_at, let_go_at = excluded.let_go_at`
 
 // ChangeController stores what a rule makes of a controller's entry, which is a new one if there
 // was none, at a time of the database's. One change of the registry is made at a time. The rule
@@ -77,7 +77,7 @@ func (db *DB) ChangeController(
 		}
 		r := next.Registration
 		_, err = tx.Exec(ctx, storeController, name, next.Registered, orEmpty(r.Platforms), orEmpty(r.Kinds), r.Finalizes, r.Required,
-			orNone(next.Required), next.Turns, next.RetiredAt)
+			orNone(next.Required), next.Turns, next.RetiredAt, next.LetGoAt)
 		return err
 	}))
 }

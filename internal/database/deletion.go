@@ -181,12 +181,15 @@ func (tx *Tx) Bury(ctx context.Context, ids ...string) (int, error) {
 	return len(gone), translate("bury", err)
 }
 
-// letGo takes the retired out of the holders.
+// letGo takes out of the holders who is retired, or was since the deletion began.
 const letGo = `
 	UPDATE clusters c
 	SET holders = ARRAY(
 			SELECT h FROM unnest(c.holders) WITH ORDINALITY AS u (h, n)
-			WHERE NOT EXISTS (SELECT FROM controllers r WHERE r.name = h AND r.retired_at IS NOT NULL) ORDER BY n),
+			WHERE NOT EXISTS (
+				SELECT FROM controllers r
+				WHERE r.name = h AND (r.retired_at IS NOT NULL OR r.let_go_at >= c.deletion_timestamp))
+			ORDER BY n),
 	    status_dirty = true
 	WHERE c.id = ANY ($1) AND c.deletion_timestamp IS NOT NULL AND c.deleted_at IS NULL`
 

@@ -93,7 +93,6 @@ func rootOf(err error) error {
 func TestNameTaken(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, f fixture) {
-		t.Helper()
 		f.create(t, "one")
 		c := &models.Resource{
 			ID: newID(), ClusterID: f.home(t, "alice@example.com"), Name: "one", CreatedBy: "alice@example.com", Spec: v1.Object(`{}`),
@@ -118,7 +117,6 @@ func TestNameTaken(t *testing.T) {
 func TestTrap22_StatementsAreBounded(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, f fixture) {
-		t.Helper()
 		id := f.create(t, "one").ID
 		pool, err := database.Open(t.Context(), database.Options{URL: f.url, StatementTimeout: 100 * time.Millisecond})
 		must(t, err)

@@ -34,8 +34,9 @@ type NewStatus struct {
 // next moments it is as if the statement had not run yet, and it will be run again.
 const laxCommit = `(SELECT set_config('synchronous_commit', 'off', true)) lax`
 
-// storeStatuses stores each status on the condition that its resource is as it was read; a
-// deletion is a new version as well.
+// storeStatuses stores each status on the condition that its resource is as it was read (a
+// deletion is a new version as well), that no status of a newer registry is stored, and that the
+// time at which it changes by itself has not passed meanwhile.
 // Rows that somebody is changing at the moment are skipped: they will be dirty again.
 //
 // Every table is asked for ids and none is joined: a join that was planned when the tables were
@@ -44,6 +45,8 @@ const storeStatuses = `
 	WITH current AS (
 		SELECT c.id FROM clusters c
 		WHERE c.id = ANY ($1::uuid[]) AND c.resource_version = ($2::bigint[])[array_position($1, c.id)]
+		  AND c.registry_version <= ($8::bigint[])[array_position($1, c.id)]
+		  AND coalesce(($4::timestamptz[])[array_position($1, c.id)] > now(), true)
 		FOR NO KEY UPDATE OF c SKIP LOCKED
 	), stored AS (
 		UPDATE clusters c

@@ -40,8 +40,8 @@ type Moment struct {
 	ID string
 }
 
-// past is what the token of a page of the past is bound to: what of whom, for whom.
-func past(what string, kind Kind, id, scope string) []any { return []any{1, what, kind, id, scope} }
+// ofPast is what the token of a page of the past is bound to: what of whom, for whom.
+func ofPast(what string, kind Kind, id, scope string) []any { return []any{1, what, kind, id, scope} }
 
 const (
 	ofRevisions = "revisions"
@@ -50,7 +50,7 @@ const (
 
 // SignGeneration returns the token of the page of revisions that begins before a generation.
 func (k TokenKey) SignGeneration(kind Kind, id, scope string, before int64) string {
-	return k.seal(past(ofRevisions, kind, id, scope), strconv.FormatInt(before, 10))
+	return k.seal(ofPast(ofRevisions, kind, id, scope), strconv.FormatInt(before, 10))
 }
 
 // Generation returns what SignGeneration was given; 0 for no token at all.
@@ -58,7 +58,7 @@ func (k TokenKey) Generation(kind Kind, id, scope, token string) (int64, error) 
 	if token == "" {
 		return 0, nil
 	}
-	payload, err := k.open(past(ofRevisions, kind, id, scope), token)
+	payload, err := k.open(ofPast(ofRevisions, kind, id, scope), token)
 	if err != nil {
 		return 0, err
 	}
@@ -71,7 +71,7 @@ func (k TokenKey) Generation(kind Kind, id, scope, token string) (int64, error) 
 
 // SignMoment returns the token of the page of a timeline that begins before a moment.
 func (k TokenKey) SignMoment(kind Kind, id, scope string, before Moment) string {
-	return k.seal(past(ofTimeline, kind, id, scope), strconv.FormatInt(before.At.UnixMicro(), 10)+" "+before.ID)
+	return k.seal(ofPast(ofTimeline, kind, id, scope), strconv.FormatInt(before.At.UnixMicro(), 10)+" "+before.ID)
 }
 
 // Moment returns what SignMoment was given; nil for no token at all.
@@ -79,7 +79,7 @@ func (k TokenKey) Moment(kind Kind, id, scope, token string) (*Moment, error) {
 	if token == "" {
 		return nil, nil //nolint:nilnil // no token, no moment
 	}
-	payload, err := k.open(past(ofTimeline, kind, id, scope), token)
+	payload, err := k.open(ofPast(ofTimeline, kind, id, scope), token)
 	if err != nil {
 		return nil, err
 	}

@@ -125,6 +125,8 @@ type Controller struct {
 	Turns        Turns
 	// RetiredAt is when it was retired; nil while its reports count.
 	RetiredAt *time.Time
+	// LetGoAt is when it was retired last, whether or not it has come back; nil for never.
+	LetGoAt *time.Time
 }
 
 // counts reports whether the controller's reports on resources of a kind and platform count.
@@ -145,7 +147,7 @@ func (c Controller) Register(r Registration, now time.Time) (next Controller, mo
 // Retire returns the entry after its retirement.
 func (c Controller) Retire(now time.Time) Controller {
 	next := c
-	next.Required, next.RetiredAt = nil, &now
+	next.Required, next.RetiredAt, next.LetGoAt = nil, &now, &now
 	next.Turns, _ = c.turn(next, now)
 	return next
 }
@@ -221,11 +223,13 @@ func (g Registry) Expected(o Object, reports []Report, dropped time.Time) Expect
 	return e
 }
 
-// Holding returns those of the holders that a deletion still waits for: the retired let go.
-func (g Registry) Holding(holders []string) []string {
+// Holding returns those of the holders that a deletion still waits for. Whoever is retired lets go,
+// and does not hold it again by coming back. since is when it began.
+func (g Registry) Holding(holders []string, since time.Time) []string {
 	var waited []string
 	for _, name := range holders {
-		if g.Controllers[name].RetiredAt == nil {
+		c := g.Controllers[name]
+		if c.RetiredAt == nil && (c.LetGoAt == nil || c.LetGoAt.Before(since)) {
 			waited = append(waited, name)
 		}
 	}

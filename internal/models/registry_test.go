@@ -233,17 +233,24 @@ func TestExpected(t *testing.T) {
 	}
 }
 
-// TestHolding lets the retired go, and nobody else.
+// TestHolding lets the retired go for good, and nobody else.
 func TestHolding(t *testing.T) {
 	t.Parallel()
-	g := registryOf(Controller{Name: "dns"}, registered("infra", 1, on("aws")), registered("net", 1, on("").finalizing()).Retire(minute(2)))
-	for _, row := range []struct{ why, holders, want string }{
-		{"none", "", ""},
-		{"the retired lets go", "net", ""},
-		{"who says since that it works elsewhere holds on: there is something of it", "dns infra", "dns infra"},
-		{"one that nobody knows holds on", "dns ghost net", "dns ghost"},
+	back, _ := registered("back", 1, on("").finalizing()).Retire(minute(5)).Register(on("").finalizing(), minute(6))
+	g := registryOf(Controller{Name: "dns"}, registered("infra", 1, on("aws")), registered("net", 1, on("").finalizing()).Retire(minute(5)), back)
+	for _, row := range []struct {
+		why, holders string
+		since        int
+		want         string
+	}{
+		{"none", "", 3, ""},
+		{"the retired lets go", "net", 3, ""},
+		{"who says since that it works elsewhere holds on: there is something of it", "dns infra", 3, "dns infra"},
+		{"one that nobody knows holds on", "dns ghost net", 3, "dns ghost"},
+		{"who was retired during the deletion and is back has let go", "back dns", 3, "dns"},
+		{"who was back before the deletion holds it", "back dns", 7, "back dns"},
 	} {
-		if got := strings.Join(g.Holding(strings.Fields(row.holders)), " "); got != row.want {
+		if got := strings.Join(g.Holding(strings.Fields(row.holders), minute(row.since)), " "); got != row.want {
 			t.Errorf("%s: %q, want %q", row.why, got, row.want)
 		}
 	}

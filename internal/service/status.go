@@ -139,7 +139,7 @@ func (s *Resources) calculate(snap *database.Snapshot, registry *models.Registry
 		dropped = *snap.DroppedAt
 	}
 	object, before := c.Object(), previous(c.Status)
-	object.Holders, object.Pools = registry.Holding(c.Holders), snap.Pools
+	object.Holders, object.Pools = registry.Holding(c.Holders, object.DeletionTimestamp), snap.Pools
 	out := models.Aggregate(models.Facts{
 		Object: object, Reports: snap.Reports, Expected: registry.Expected(object, snap.Reports, dropped),
 		Previous: before.Conditions, Now: snap.Now, ProgressDeadline: s.settings.ProgressDeadline,

@@ -15,10 +15,16 @@ CREATE TABLE controllers (
     required_since jsonb        NOT NULL DEFAULT '{}',
     turns          jsonb        NOT NULL DEFAULT '{}',
     retired_at     timestamptz,
+    -- When it was retired last, whether or not it has come back: deletions that it held go on.
+    let_go_at      timestamptz,
     created_at     timestamptz  NOT NULL DEFAULT clock_timestamp()
 );
 
-INSERT INTO controllers (name, created_at) SELECT controller_name, min(created_at) FROM controller_status GROUP BY controller_name;
+INSERT INTO controllers (name, created_at)
+SELECT controller_name, min(created_at) FROM (
+    SELECT controller_name, created_at FROM controller_status
+    UNION ALL SELECT controller_name, created_at FROM nodepool_controller_status) s
+GROUP BY controller_name;
 
 -- The version of the registry moves when a change of it changes who is waited for. A status that
 -- was calculated under an older one is stale.
