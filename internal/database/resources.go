@@ -65,6 +65,22 @@ func (s *statements) Get(ctx context.Context, id, owner string) (*Snapshot, erro
 	return snap, s.notFound(id, "get", err)
 }
 
+// readHome takes a version that is no text for none.
+const readHome = `
+	SELECT created_by, CASE jsonb_typeof(spec #> '{release,version}') WHEN 'string' THEN spec #>> '{release,version}' ELSE '' END
+	FROM clusters WHERE id = $1 AND deleted_at IS NULL AND ($2 = '' OR created_by = $2)`
+
+// Home is what a node pool takes from its cluster.
+type Home struct{ Owner, Release string }
+
+// Home reads it of a living cluster; NOT_FOUND as for Get.
+func (db *DB) Home(ctx context.Context, cluster, owner string) (Home, error) {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	home, err := one(ctx, db.q, pgx.RowToStructByPos[Home], readHome, cluster, owner)
+	return home, db.Resources(models.KindCluster).notFound(cluster, "read home", err)
+}
+
 const lockResource = `
 	SELECT ` + resourceColumns + `
 	FROM clusters c WHERE c.id = $1 AND c.deleted_at IS NULL AND ($2 = '' OR c.created_by = $2)

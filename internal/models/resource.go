@@ -91,9 +91,9 @@ type Rules struct {
 	Schema SpecCheck
 }
 
-// Of returns the rules for the node pools of a cluster: the release of the cluster is their default.
-func (r Rules) Of(cluster *Resource) Rules {
-	r.Defaults = Defaults{ReleaseVersion: releaseVersion(cluster.Spec)}
+// In returns the rules for the node pools of a cluster of a release, which is their default; "" for none.
+func (r Rules) In(release string) Rules {
+	r.Defaults = Defaults{ReleaseVersion: release}
 	return r
 }
 
@@ -254,12 +254,6 @@ func (r Rules) hidden() []SpecPath {
 		paths = append(paths, SpecPath{"release", key})
 	}
 	return paths
-}
-
-func releaseVersion(spec v1.Object) string {
-	var version string
-	_ = json.Unmarshal(find(spec, SpecPath{"release", "version"}), &version) // Anything else is no version.
-	return version
 }
 
 // keepHidden carries over from the stored spec what the author of a new one could not

@@ -128,11 +128,8 @@ func (s *Resources) within(ctx context.Context, by models.Actor, in models.Draft
 	if s.kind == models.KindCluster || !models.IsID(in.ClusterID) {
 		return s.rules, by.Email, nil
 	}
-	cluster, err := s.db.DB.Resources(models.KindCluster).Get(ctx, in.ClusterID, by.Owner())
-	if err != nil {
-		return s.rules, "", err
-	}
-	return s.rules.Of(cluster.Resource), cluster.Resource.CreatedBy, nil
+	home, err := s.db.Home(ctx, in.ClusterID, by.Owner())
+	return s.rules.In(home.Release), home.Owner, err
 }
 
 // Get returns a resource that the actor may see, with its status as of now.
