@@ -17,8 +17,8 @@ func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in m
 		return v1.Deletion{}, err
 	}
 	var (
-		ended *models.Resource
-		gone  bool
+		ended       *models.Resource
+		again, gone bool
 	)
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
 		stored, err := tx.Lock(ctx, id, by.Owner())
@@ -28,7 +28,8 @@ func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in m
 		if err := models.CheckDeletion(stored, in.IfMatch); err != nil {
 			return err
 		}
-		in.Force = in.Force && stored.DeletionTimestamp != nil // The first call is an ordinary one.
+		again = stored.DeletionTimestamp != nil
+		in.Force = in.Force && again // The first call is an ordinary one.
 		if err := s.endPools(ctx, tx, stored, by, in); err != nil {
 			return err
 		}
@@ -39,10 +40,23 @@ func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in m
 		return v1.Deletion{}, err
 	}
 	s.nudge()
-	if gone {
+	switch {
+	case gone:
 		s.buryCluster(ctx, ended)
+	case again:
+		ended, gone = s.heldStill(ctx, ended)
 	}
 	return models.DeletionAnswer(ended, gone), nil
+}
+
+// heldStill returns a resource that is being deleted with those who hold it now: controllers may
+// have been retired since it was looked at last. It reports whether it is gone.
+func (s *Resources) heldStill(ctx context.Context, ended *models.Resource) (*models.Resource, bool) {
+	snap, err := s.db.Get(ctx, ended.ID, "")
+	if err != nil || s.answer(ctx, snap) != nil {
+		return ended, models.CodeOf(err) == v1.CodeNotFound
+	}
+	return snap.Resource, len(snap.Resource.Holders) == 0 && s.letGo(ctx, ended.ID)
 }
 
 // endPools ends the node pools of a cluster, which the transaction has locked.
@@ -85,9 +99,9 @@ func (s *Resources) end(
 	return ended, buried > 0, err
 }
 
-// letGo ends the deletion of a resource that a report has just let go of, if it was the last one.
-// What goes wrong here the next pass puts right.
-func (s *Resources) letGo(ctx context.Context, id string) {
+// letGo ends the deletion of a resource that a holder has just let go of, if it was the last one,
+// and reports whether it did. What goes wrong here the next pass puts right.
+func (s *Resources) letGo(ctx context.Context, id string) bool {
 	var gone *models.Resource
 	_ = s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
 		stored, err := tx.Lock(ctx, id, "")
@@ -100,9 +114,11 @@ func (s *Resources) letGo(ctx context.Context, id string) {
 		gone = stored
 		return nil
 	})
-	if gone != nil {
-		s.buryCluster(ctx, gone)
+	if gone == nil {
+		return false
 	}
+	s.buryCluster(ctx, gone)
+	return true
 }
 
 // buryCluster ends the deletion of the cluster of a node pool that is gone, if it has waited for

@@ -174,10 +174,9 @@ func (l *living) wrong(format string, args ...any) {
 // live lives a life in an installation that it wipes before, and returns what is wrong first.
 func live(t *testing.T, of [2]world, script life) (fault string, gone bool) {
 	t.Helper()
-	of[aCluster].exec(t, `DELETE FROM clusters`)
-	of[aCluster].exec(t, `DELETE FROM outbox`)
-	of[aCluster].exec(t, `DELETE FROM controllers`)
-	of[aCluster].exec(t, `UPDATE registry SET version = version + 1`)
+	of[aCluster].exec(t, `
+		WITH gone AS (DELETE FROM clusters), silent AS (DELETE FROM outbox), unknown AS (DELETE FROM controllers)
+		UPDATE registry SET version = version + 1`)
 	l := &living{t: t, of: of}
 	l.create(aCluster, models.Draft{Name: "one"}, script.platforms[aCluster])
 	if script.pool {
@@ -513,7 +512,7 @@ func (l *living) lookAtEvents() {
 // TestLives is the property: 2,000 random lives against PostgreSQL.
 func TestLives(t *testing.T) {
 	t.Parallel()
-	const workers, lives = 4, 2000
+	const workers, lives = 8, 2000
 	var gone atomic.Int64
 	t.Run("all", func(t *testing.T) {
 		for part := range workers {

@@ -144,8 +144,8 @@ func (s *Resources) calculate(snap *database.Snapshot, registry *models.Registry
 		Object: object, Reports: snap.Reports, Expected: registry.Expected(object, snap.Reports, dropped),
 		Previous: before.Conditions, Now: snap.Now, ProgressDeadline: s.settings.ProgressDeadline,
 	})
-	text := encode(out.Status)
-	c.Status = text
+	text, released := encode(out.Status), len(object.Holders) < len(c.Holders)
+	c.Status, c.Holders = text, object.Holders
 	lane := s.settings.Cadence.Lane(models.Attention{
 		GenerationStartedAt: c.GenerationStartedAt, Phase: out.Status.Phase,
 		Generation: c.Generation, ObservedGeneration: out.Status.ObservedGeneration, Deleting: c.DeletionTimestamp != nil,
@@ -153,7 +153,7 @@ func (s *Resources) calculate(snap *database.Snapshot, registry *models.Registry
 	return database.NewStatus{
 		ID: c.ID, ResourceVersion: c.ResourceVersion, Status: text, RecheckAt: out.RecheckAt,
 		Moved: snap.OfItself && !bytes.Equal(text, encode(before)), RegistryVersion: registry.Version,
-		Released:  len(object.Holders) < len(c.Holders),
+		Released:  released,
 		Attention: lane.Reason == v1.ReasonAttention, Pull: s.pull(),
 	}
 }
