@@ -31,7 +31,6 @@ const (
 func TestTrap08_Interleavings(t *testing.T) {
 	t.Parallel()
 	eachSeed(t, func(t *testing.T, f fixture, seed uint64) {
-		t.Helper()
 		if n, err := interleave(t, f, f.Resources, seed); err != nil {
 			t.Fatalf("interleaving %d: %v", n, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,7 +19,7 @@ import (
 // them, are judged after each deed by the plain history of what was done (past_test.go).
 
 // seed begins the random numbers of the lives; a failure names it.
-var seed = flag.Uint64("lives.seed", uint64(time.Now().UnixNano()), "seed of the random lives") //nolint:gochecknoglobals // a flag
+var seed = flag.Uint64("lives.seed", uint64(time.Now().UnixNano()), "seed of the random lives")
 
 // act is what a deed does.
 type act int
@@ -64,7 +65,7 @@ func (d deed) String() string {
 		dropping: "drop", ending: "delete", forcing: "force", passing: "pass",
 	}[d.act]
 	s := fmt.Sprintf("%v later: %s %s", d.after, what, d.who)
-	switch d.act {
+	switch d.act { //nolint:exhaustive // the others say no more
 	case reporting:
 		s += fmt.Sprintf(" %+v", d.said)
 	case registering:
@@ -381,33 +382,37 @@ func (l *life) report(name string, says said) {
 func (l *life) store(next Report, says said) bool {
 	l.reports = slices.Clone(l.reports) // A calculation may be looking at them.
 	at := slices.IndexFunc(l.reports, func(r Report) bool { return r.ControllerName == next.ControllerName })
-	if at < 0 {
+	switch {
+	case at < 0:
 		l.reports = append(l.reports, next)
 		l.hasFacts = true
-	} else {
-		was := l.reports[at]
-		if was.ObservedGeneration > next.ObservedGeneration {
-			return false
-		}
-		next.FirstAt = was.FirstAt
-		if conditionStatus(was.Conditions, v1.ConditionAvailable) == says.available {
-			next.AvailableChangedAt = was.AvailableChangedAt
-		}
-		if counted(was) == counted(next) {
-			next.CountedAt = was.CountedAt
-		} else {
-			l.hasFacts = true
-		}
-		l.reports[at] = next
+	case l.reports[at].ObservedGeneration > next.ObservedGeneration:
+		return false
+	default:
+		l.reports[at] = l.follow(l.reports[at], next, says)
 	}
 	l.says[next.ControllerName] = says.finalized
 	l.version++
 	return true
 }
 
+// follow returns a report with the times that it keeps of the one before.
+func (l *life) follow(was, next Report, says said) Report {
+	next.FirstAt = was.FirstAt
+	if conditionStatus(was.Conditions, v1.ConditionAvailable) == says.available {
+		next.AvailableChangedAt = was.AvailableChangedAt
+	}
+	if counted(was) == counted(next) {
+		next.CountedAt = was.CountedAt
+	} else {
+		l.hasFacts = true
+	}
+	return next
+}
+
 // counted is what of a report a status depends on.
 func counted(r Report) [4]string {
-	c := [4]string{fmt.Sprint(r.ObservedGeneration), string(conditionStatus(r.Conditions, v1.ConditionAvailable)), string(conditionStatus(r.Conditions, v1.ConditionFailed))}
+	c := [4]string{strconv.FormatInt(r.ObservedGeneration, 10), string(conditionStatus(r.Conditions, v1.ConditionAvailable)), string(conditionStatus(r.Conditions, v1.ConditionFailed))}
 	if r.LastError != nil {
 		c[3] = "error " + r.LastError.ErrorType
 	}
@@ -503,7 +508,7 @@ func shrink(p play, s script) (script, string) {
 // firstFault lives n lives and returns the first that goes wrong.
 func firstFault(p play, from uint64, n int, met *sights) (found script, bad bool) {
 	for i := range n {
-		s := drawScript(rand.New(rand.NewPCG(from, uint64(i))), 12) //nolint:gosec // nobody gains by guessing it
+		s := drawScript(rand.New(rand.NewPCG(from, uint64(i))), 12)
 		if live(p, s, met) != "" {
 			return s, true
 		}
@@ -512,13 +517,13 @@ func firstFault(p play, from uint64, n int, met *sights) (found script, bad bool
 }
 
 // TestLives is the property: 100,000 random lives of a resource.
-func TestLives(t *testing.T) {
+func TestLives(t *testing.T) { //nolint:tparallel // the group waits for its parts
 	t.Parallel()
 	const parts, lives = 4, 100_000
 	var met sights
 	t.Run("all", func(t *testing.T) {
 		for part := range parts {
-			t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Run(strconv.Itoa(part), func(t *testing.T) {
 				t.Parallel()
 				if s, bad := firstFault(theRules(), *seed+uint64(part), lives/parts, &met); bad {
 					less, fault := shrink(theRules(), s)

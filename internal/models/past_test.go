@@ -58,7 +58,7 @@ func (h *past) started() time.Time { return h.begun[len(h.begun)-1] }
 func (h *past) note(d deed) {
 	h.now = h.now.Add(d.after)
 	alive := !h.gone && h.deletion.IsZero()
-	switch d.act {
+	switch d.act { //nolint:exhaustive // time passes for all
 	case reporting:
 		h.noteReport(d)
 	case registering:
@@ -96,7 +96,7 @@ func (h *past) note(d deed) {
 func (h *past) noteReport(d deed) {
 	r := taken{at: h.now, who: d.who, said: d.said, observed: observed(d.said.lag, h.generation())}
 	last, known := h.latest(d.who)
-	if !h.gone && !h.retired(d.who) && !(known && last.observed > r.observed) {
+	if !h.gone && !h.retired(d.who) && (!known || last.observed <= r.observed) {
 		h.taken = append(h.taken, r)
 	}
 }

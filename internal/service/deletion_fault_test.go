@@ -61,17 +61,17 @@ func TestADeletionThatIsCutOff(t *testing.T) {
 				if err := deleteCluster(ctx, r, cluster, "", ""); err != nil {
 					return err
 				}
-				_, err := r.clusters.Report(ctx, robot, cluster, finalized(holder))
+				_, err := r.clusters.Report(ctx, robot, cluster, letsGo(holder))
 				return err
 			},
 		},
 		"the last report": {
 			held: true, before: deleteCluster,
 			call: func(ctx context.Context, r replica, cluster, pool, holder string) error {
-				if _, err := r.clusters.Report(ctx, robot, cluster, finalized(holder)); err != nil {
+				if _, err := r.clusters.Report(ctx, robot, cluster, letsGo(holder)); err != nil {
 					return err
 				}
-				_, err := r.nodePools.Report(ctx, robot, pool, finalized(holder))
+				_, err := r.nodePools.Report(ctx, robot, pool, letsGo(holder))
 				return err
 			},
 		},
@@ -138,7 +138,7 @@ func deleteCluster(ctx context.Context, r replica, cluster, _, _ string) error {
 	return err
 }
 
-func finalized(holder string) v1.StatusReport {
+func letsGo(holder string) v1.StatusReport {
 	return v1.StatusReport{ControllerName: holder, Conditions: []v1.ReportedCondition{{Type: v1.ConditionFinalized, Status: v1.ConditionTrue}}}
 }
 

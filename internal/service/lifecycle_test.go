@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,7 +23,7 @@ import (
 // The property of this file: random lives of a cluster and its node pool, lived through the use
 // cases, are what the plain history of what was done asks for (past_test.go).
 
-var livesSeed = flag.Uint64("lives.seed", uint64(time.Now().UnixNano()), "seed of the random lives") //nolint:gochecknoglobals // a flag
+var livesSeed = flag.Uint64("lives.seed", uint64(time.Now().UnixNano()), "seed of the random lives")
 
 // act is what a deed does.
 type act string
@@ -67,7 +68,7 @@ type deed struct {
 
 func (d deed) String() string {
 	s := fmt.Sprintf("%s on %s", d.act, models.Kinds()[d.on])
-	switch d.act {
+	switch d.act { //nolint:exhaustive // the others say no more
 	case reports:
 		s += fmt.Sprintf(" by %s: %+v", d.who, d.said)
 	case registers:
@@ -164,8 +165,8 @@ type living struct {
 	quiet [2]bool
 }
 
-// wrong notes what is wrong, the first of it.
-func (l *living) wrong(format string, args ...any) {
+// wrongf notes what is wrong, the first of it.
+func (l *living) wrongf(format string, args ...any) {
 	if l.fault == "" {
 		l.fault = fmt.Sprintf(format, args...)
 	}
@@ -256,7 +257,7 @@ func (l *living) do(d deed) {
 // answered holds an error against what it must be.
 func (l *living) answered(what string, err error, refused bool, code v1.Code) {
 	if refused && codeOf(err) != code || !refused && err != nil {
-		l.wrong("%s is answered %v; refused with %s: %v", what, err, code, refused)
+		l.wrongf("%s is answered %v; refused with %s: %v", what, err, code, refused)
 	}
 }
 
@@ -290,7 +291,7 @@ func (l *living) report(d deed) {
 	refused, fresh := l.past.report(g, r)
 	result, err := l.of[d.on].Report(l.t.Context(), robot, g.id, sent)
 	if err != nil || result.Applied != (refused == "") || result.Reason != refused || refused == "" && result.ObservedGeneration != r.observed {
-		l.wrong("the report is answered %+v, %v; want %q", result, err, refused)
+		l.wrongf("the report is answered %+v, %v; want %q", result, err, refused)
 	}
 	if refused != "" {
 		return
@@ -364,14 +365,14 @@ func (l *living) delete(d deed) {
 		l.quiet[on] = false
 	}
 	if !slices.Equal(answer.WaitingFor, l.past.holders(g)) {
-		l.wrong("the deletion is answered with %v, by the history it waits for %v", answer.WaitingFor, l.past.holders(g))
+		l.wrongf("the deletion is answered with %v, by the history it waits for %v", answer.WaitingFor, l.past.holders(g))
 	}
 	if g.answer.ClusterID == "" {
 		g.answer = answer
 	}
 	same := cmpopts.IgnoreFields(v1.Deletion{}, "Message", "WaitingFor") // Who is waited for may have let go.
 	if diff := cmp.Diff(g.answer, answer, same); diff != "" || answer.Generation != g.generation() {
-		l.wrong("the deletion is answered differently again, at generation %d of %d: %s", answer.Generation, g.generation(), diff)
+		l.wrongf("the deletion is answered differently again, at generation %d of %d: %s", answer.Generation, g.generation(), diff)
 	}
 }
 
@@ -396,10 +397,10 @@ func (l *living) lookForEnds() {
 			continue
 		}
 		if pool := l.past.things[aPool]; on == aCluster && pool != nil && !pool.gone {
-			l.wrong("the cluster is gone before its node pool")
+			l.wrongf("the cluster is gone before its node pool")
 		}
 		if !l.past.mayBeGone(g) {
-			l.wrong("the %s is gone, held by %v; deleted: %v", g.kind, l.past.holders(g), g.deleted)
+			l.wrongf("the %s is gone, held by %v; deleted: %v", g.kind, l.past.holders(g), g.deleted)
 		}
 		g.gone = true
 		_, err := l.of[on].Get(l.t.Context(), robot, g.id)
@@ -410,11 +411,11 @@ func (l *living) lookForEnds() {
 func (l *living) lookAt(on int, g *thing, passed bool) {
 	r, kept, err := l.of[on].Status(l.t.Context(), alice, g.id)
 	if err != nil {
-		l.wrong("read: %v", err)
+		l.wrongf("read: %v", err)
 		return
 	}
 	if passed && l.past.mayBeGone(g) {
-		l.wrong("the %s waits for nobody, and is not gone after a pass", g.kind)
+		l.wrongf("the %s waits for nobody, and is not gone after a pass", g.kind)
 	}
 	l.lookAtStatus(g, r)
 	var names, want []string
@@ -427,11 +428,11 @@ func (l *living) lookAt(on int, g *thing, passed bool) {
 		}
 	}
 	if !slices.Equal(names, want) {
-		l.wrong("reports of %v, by the history of %v", names, want)
+		l.wrongf("reports of %v, by the history of %v", names, want)
 	}
 	if was := l.seen[on]; was != nil && l.quiet[on] {
 		if moved := was.ResourceVersion != r.ResourceVersion; moved == cmp.Equal(statusOf(l.t, was), statusOf(l.t, r)) {
-			l.wrong("nothing was done with the %s; its version went from %d to %d, its status from\n%s to\n%s",
+			l.wrongf("nothing was done with the %s; its version went from %d to %d, its status from\n%s to\n%s",
 				g.kind, was.ResourceVersion, r.ResourceVersion, was.Status, r.Status)
 		}
 	}
@@ -441,7 +442,7 @@ func (l *living) lookAt(on int, g *thing, passed bool) {
 func (l *living) lookAtStatus(g *thing, r *models.Resource) {
 	s, want := statusOf(l.t, r), l.past.status(g)
 	if r.Generation != g.generation() {
-		l.wrong("generation %d, by the history %d", r.Generation, g.generation())
+		l.wrongf("generation %d, by the history %d", r.Generation, g.generation())
 	}
 	got := wanted{Phase: s.Phase, Reason: s.Reason, Observed: s.ObservedGeneration}
 	for _, c := range s.Conditions {
@@ -452,11 +453,11 @@ func (l *living) lookAtStatus(g *thing, r *models.Resource) {
 			got.Degraded = c.Status == v1.ConditionTrue
 		case v1.ConditionReady:
 			if (c.Status == v1.ConditionTrue) != (s.Phase == v1.PhaseReady) {
-				l.wrong("Ready is %s in phase %s", c.Status, s.Phase)
+				l.wrongf("Ready is %s in phase %s", c.Status, s.Phase)
 			}
 		}
 		if c.ObservedGeneration != g.generation() {
-			l.wrong("%s is of generation %d of %d", c.Type, c.ObservedGeneration, g.generation())
+			l.wrongf("%s is of generation %d of %d", c.Type, c.ObservedGeneration, g.generation())
 		}
 	}
 	_, waited, _ := strings.Cut(s.Message, "waiting for ")
@@ -466,7 +467,7 @@ func (l *living) lookAtStatus(g *thing, r *models.Resource) {
 		}
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-		l.wrong("the status of the %s, -by the history +answered: %s%s", g.kind, diff, s.Message)
+		l.wrongf("the status of the %s, -by the history +answered: %s%s", g.kind, diff, s.Message)
 	}
 }
 
@@ -492,36 +493,36 @@ func (l *living) lookAtEvents() {
 			switch {
 			case e.Resource != g.id:
 			case e.Wake && e.Waits && (e.Type != g.kind.Event(models.Deleted) || e.Reason != v1.ReasonDeletionPending || e.Generation != g.generation()):
-				l.wrong("what is being deleted at generation %d is woken by %+v", g.generation(), e)
+				l.wrongf("what is being deleted at generation %d is woken by %+v", g.generation(), e)
 			case !e.Wake && e.Type == g.kind.Event(models.Deleted):
 				deletions++
 				if e.Forced {
 					forced++
 				}
 				if e.Generation != g.generation() || e.Reason != v1.ReasonDeletionRequested {
-					l.wrong("the deletion of generation %d has the event %+v", g.generation(), e)
+					l.wrongf("the deletion of generation %d has the event %+v", g.generation(), e)
 				}
 			}
 		}
 		if deletions-forced != 1 || (forced > 0) != g.forced {
-			l.wrong("%d deletions, %d of them forced, of a %s that was forced: %v", deletions, forced, g.kind, g.forced)
+			l.wrongf("%d deletions, %d of them forced, of a %s that was forced: %v", deletions, forced, g.kind, g.forced)
 		}
 	}
 }
 
 // TestLives is the property: 2,000 random lives against PostgreSQL.
-func TestLives(t *testing.T) {
+func TestLives(t *testing.T) { //nolint:tparallel // the group waits for its parts
 	t.Parallel()
 	const workers, lives = 8, 2000
 	var gone atomic.Int64
 	t.Run("all", func(t *testing.T) {
 		for part := range workers {
-			t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Run(strconv.Itoa(part), func(t *testing.T) {
 				t.Parallel()
 				clusters, pools := newWorlds(t)
 				of := [2]world{clusters, pools}
 				for i := range lives / workers {
-					script := drawLife(rand.New(rand.NewPCG(*livesSeed+uint64(part), uint64(i)))) //nolint:gosec // nobody gains by guessing it
+					script := drawLife(rand.New(rand.NewPCG(*livesSeed+uint64(part), uint64(i))))
 					fault, ended := live(t, of, script)
 					if ended {
 						gone.Add(1)
@@ -541,6 +542,7 @@ func TestLives(t *testing.T) {
 
 // shrink leaves out of a life what it fails without.
 func shrink(t *testing.T, of [2]world, script life, fault string) (life, string) {
+	t.Helper()
 	for i := 0; i < len(script.deeds); {
 		less := script
 		less.deeds = slices.Delete(slices.Clone(script.deeds), i, i+1)

@@ -53,7 +53,7 @@ type taken struct {
 	said     word
 }
 
-var lifeNames = []string{"dns", "net"} //nolint:gochecknoglobals // a constant list
+var lifeNames = []string{"dns", "net"}
 
 func (g *thing) generation() int64 { return int64(len(g.begun)) }
 func (g *thing) lastBegun() int    { return g.begun[len(g.begun)-1] }
