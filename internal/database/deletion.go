@@ -191,7 +191,8 @@ const letGo = `
 				WHERE r.name = h AND (r.retired_at IS NOT NULL OR r.let_go_at >= c.deletion_timestamp))
 			ORDER BY n),
 	    status_dirty = true
-	WHERE c.id = ANY ($1) AND c.deletion_timestamp IS NOT NULL AND c.deleted_at IS NULL`
+	WHERE c.id = ANY (ARRAY( -- in the order in which everything locks them
+		SELECT id FROM clusters WHERE id = ANY ($1) AND deletion_timestamp IS NOT NULL AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
 
 // LetGo has deletions wait for no retired controller any more.
 func (r *Resources) LetGo(ctx context.Context, ids []string) error {
