@@ -65,6 +65,16 @@ func (s *statements) Get(ctx context.Context, id, owner string) (*Snapshot, erro
 	return snap, s.notFound(id, "get", err)
 }
 
+const seeResource = `SELECT id FROM clusters WHERE id = $1 AND deleted_at IS NULL AND ($2 = '' OR created_by = $2)`
+
+// See reports by NOT_FOUND that Get would find nothing; nil when it would.
+func (s *statements) See(ctx context.Context, id, owner string) error {
+	ctx, cancel := s.db.bounded(ctx)
+	defer cancel()
+	_, err := one(ctx, s.db.q, pgx.RowTo[string], s.sql(seeResource), id, owner)
+	return s.notFound(id, "see", err)
+}
+
 // readHome takes a version that is no text for none.
 const readHome = `
 	SELECT created_by, CASE jsonb_typeof(spec #> '{release,version}') WHEN 'string' THEN spec #>> '{release,version}' ELSE '' END

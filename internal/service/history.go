@@ -54,7 +54,7 @@ func (s *Resources) past(
 	if err != nil {
 		return q, nil, err
 	}
-	if _, err := s.db.Get(ctx, id, by.Owner()); err != nil {
+	if err := s.See(ctx, by, id); err != nil {
 		return q, nil, err
 	}
 	key, err := s.pageTokenKey(ctx)
@@ -82,7 +82,7 @@ func (s *Resources) Rollback(ctx context.Context, by models.Actor, id string, to
 	if err := by.MayWrite(); err != nil {
 		return nil, err
 	}
-	if _, err := s.db.Get(ctx, id, by.Owner()); err != nil {
+	if err := s.See(ctx, by, id); err != nil {
 		return nil, err
 	}
 	was, err := s.db.Revision(ctx, id, to)

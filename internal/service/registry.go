@@ -15,6 +15,18 @@ type registry struct {
 	kept atomic.Pointer[models.Registry]
 }
 
+// nearest returns the registry of a version or newer, or if that cannot be read the newest that was:
+// for what is shown and not stored, where the change itself is committed already.
+func (g *registry) nearest(ctx context.Context, version int64) *models.Registry {
+	if fresh, err := g.at(ctx, version); err == nil {
+		return fresh
+	}
+	if kept := g.kept.Load(); kept != nil {
+		return kept
+	}
+	return &models.Registry{}
+}
+
 // within returns the same registry for a transaction, which holds a connection and must not wait for
 // another. What it reads there stays there.
 func (g *registry) within(db *database.DB) *registry {

@@ -100,7 +100,7 @@ func (s *Resources) Create(ctx context.Context, by models.Actor, in models.Draft
 		return nil, err
 	}
 	s.nudge()
-	return s.shown(ctx, snap, by)
+	return s.shown(ctx, snap, by), nil
 }
 
 // CreateOnce is Create for a call with an Idempotency-Key. The answer, which the caller forms of what
@@ -142,6 +142,11 @@ func (s *Resources) Get(ctx context.Context, by models.Actor, id string) (*model
 		return nil, err
 	}
 	return s.redacted(snap.Resource, by), nil
+}
+
+// See checks that the actor may see a resource: NOT_FOUND when not.
+func (s *Resources) See(ctx context.Context, by models.Actor, id string) error {
+	return s.db.See(ctx, id, by.Owner())
 }
 
 // Update replaces the spec of a resource, and what else is given. ifMatch is the If-Match
@@ -196,7 +201,7 @@ func (s *Resources) change(
 		return s.Get(ctx, by, id)
 	}
 	s.nudge()
-	return s.shown(ctx, snap, by)
+	return s.shown(ctx, snap, by), nil
 }
 
 // Reconcile wakes the controllers of a resource now, of a paused one too: somebody asked.

@@ -175,10 +175,11 @@ func previous(text []byte) (before v1.Status) {
 }
 
 // shown is the answer to a change: the resource with the status that follows from it. It
-// is not stored here; the row is dirty, and the next read or pass will.
-func (s *Resources) shown(ctx context.Context, snap *database.Snapshot, by models.Actor) (*models.Resource, error) {
-	if _, err := s.calculateAll(ctx, []*database.Snapshot{snap}); err != nil {
-		return nil, err
+// is not stored here; the row is dirty, and the next read or pass will. The change is done, so
+// nothing fails any more.
+func (s *Resources) shown(ctx context.Context, snap *database.Snapshot, by models.Actor) *models.Resource {
+	if snap.Stale {
+		s.calculate(snap, s.registry.nearest(ctx, snap.RegistryVersion))
 	}
-	return s.redacted(snap.Resource, by), nil
+	return s.redacted(snap.Resource, by)
 }

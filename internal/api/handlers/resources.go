@@ -140,7 +140,7 @@ func (c *collection[R, L, S]) ListWithin(ctx context.Context, in *WithinInput) (
 		return nil, err
 	}
 	// Of a cluster that is not there, or not the caller's, there is no list rather than an empty one.
-	if _, err := c.Clusters.Get(ctx, c.ActorOf(ctx), id); err != nil {
+	if err := c.Clusters.See(ctx, c.ActorOf(ctx), id); err != nil {
 		return nil, err
 	}
 	q.ClusterID = id
