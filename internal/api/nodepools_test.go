@@ -92,7 +92,7 @@ func TestNodePools_TheReleaseIsInheritedOnce(t *testing.T) {
 		}
 	}
 	shows("its own", of.declare(ada, `{"name":"own","spec":{"release":{"version":"4.18.0"}}}`), `{"release":{"version":"4.18.0"}}`)
-	shows("none at all", of.declare(ada, `{"name":"none","spec":{"release":{"version":null}}}`), `{"release":{}}`)
+	shows("null is empty", of.declare(ada, `{"name":"null","spec":{"release":{"version":null}}}`), `{"release":{"version":"4.19.2"}}`)
 	shows("no spec", of.declare(ada, `{"name":"empty"}`), `{"release":{"version":"4.19.2"}}`)
 	pool := of.declare(ada, `{"name":"workers","spec":{"replicas":3}}`)
 	shows("inherited", pool, `{"replicas":3,"release":{"version":"4.19.2"}}`)

@@ -133,9 +133,9 @@ type Spec struct {
 	// Paths below spec that only controllers get back, besides
 	// serviceAccountSigningKey, which is always redacted.
 	RedactedFields SpecPaths `env:"REDACTED_SPEC_FIELDS"`
-	// Fills spec.release.version when a POST has none.
+	// Fills spec.release.version when a POST has none, or an empty one.
 	DefaultClusterVersion string `env:"DEFAULT_CLUSTER_VERSION" rule:"text"`
-	// Fills spec.release.channelGroup when a POST has none.
+	// Fills spec.release.channelGroup when a POST has none, or an empty one.
 	DefaultChannelGroup string `env:"DEFAULT_CHANNEL_GROUP" rule:"text"`
 	// JSON Schemas that specs must match: cluster.<platform>.json and
 	// nodepool.<platform>.json. A spec whose platform has none is free.

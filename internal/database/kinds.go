@@ -17,8 +17,8 @@ import (
 var ofNodePools = strings.NewReplacer(
 	// A node pool has none itself.
 	withPools, "AND false",
-	// A new node pool needs a cluster that lives on. The lock keeps a deletion out until it is there.
-	"/* in its cluster */", ", (SELECT FROM clusters WHERE id = $9 AND deletion_timestamp IS NULL FOR SHARE) its_cluster",
+	// A new node pool belongs to its cluster.
+	newOwner, "home.created_by", newSpec, inheritRelease, inItsCluster, inHome,
 	"$1::uuid AS in_cluster", "(SELECT cluster_id FROM nodepools WHERE id = $1) AS in_cluster",
 	// An event names the cluster beside the resource.
 	"kind, cluster_id, resource_id", "kind, cluster_id, resource_id",
@@ -33,6 +33,25 @@ var ofNodePools = strings.NewReplacer(
 	"reconciliation_schedule", "nodepool_schedule",
 	"stale_statuses", "stale_nodepool_statuses",
 	"store_report", "store_nodepool_report",
+)
+
+// What is said of a new cluster, by marks that its node pools replace.
+const (
+	newOwner     = `/* owner */ $13`
+	newSpec      = `/* spec */ $15`
+	inItsCluster = ` /* in its cluster */`
+)
+
+const (
+	// inHome is the cluster of a new node pool, which must live on. The lock keeps a deletion out until it is there.
+	inHome = `, (SELECT created_by, ` + clusterRelease + ` AS release FROM clusters
+		WHERE id = $9 AND deletion_timestamp IS NULL AND ($13 = '' OR created_by = $13) FOR SHARE) home`
+	// inheritRelease fills in the release of the cluster, as models.Rules fill in a default.
+	inheritRelease = `CASE
+		WHEN home.release = '' OR coalesce($15::jsonb #>> '{release,version}', '') <> ''
+			OR jsonb_typeof(coalesce($15::jsonb -> 'release', '{}')) <> 'object' THEN $15::jsonb
+		ELSE $15::jsonb || jsonb_build_object('release',
+			coalesce($15::jsonb -> 'release', '{}') || jsonb_build_object('version', home.release)) END`
 )
 
 // statements are those on the resources of one kind.

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -15,17 +16,19 @@ const insertResource = `
 	WITH changed AS (
 		INSERT INTO clusters AS c (id, name, target_project_id, description, paused, deletion_protection, created_by, labels, spec,
 			registry_version, generation_by, generation_request_id)
-		SELECT $7, $8, $9, $10, $11, $12, $13, coalesce($14::jsonb, '{}'), $15,
+		SELECT $7, $8, $9, $10, $11, $12, ` + newOwner + `, coalesce($14::jsonb, '{}'), ` + newSpec + `,
 			` + registryVersion + `, coalesce($4::jsonb ->> 'user_email', ''), $5
-		FROM (SELECT set_config('cls.first_wake', $16::interval::text, true)) schedule /* in its cluster */
+		FROM (SELECT set_config('cls.first_wake', $16::interval::text, true)) schedule` + inItsCluster + `
 		RETURNING *
 	), event AS (` + insertEvent + `)
 	SELECT ` + resourceColumns + `, c.registry_version FROM changed c`
 
 // Insert stores a new resource with its place in the schedule, due after wake, and its event, in
-// one statement. CLUSTER_NAME_EXISTS when its creator has a living cluster of the name,
-// NODEPOOL_NAME_EXISTS when the cluster has such a node pool, and CLUSTER_DELETING when that
-// cluster does not live on.
+// one statement. CLUSTER_NAME_EXISTS when its creator has a living cluster of the name.
+//
+// A node pool belongs to the owner of its cluster, who must be c.CreatedBy if that is not "": NOT_FOUND
+// when it is not, NODEPOOL_NAME_EXISTS when the cluster has such a node pool, and CLUSTER_DELETING
+// when that cluster does not live on. A spec that names no release gets the cluster's.
 func (s *statements) Insert(ctx context.Context, c *models.Resource, wake time.Duration, e models.NewEvent) (*Snapshot, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
@@ -36,7 +39,7 @@ func (s *statements) Insert(ctx context.Context, c *models.Resource, wake time.D
 	snap, err := one(ctx, s.db.q, s.scanNew, s.sql(insertResource), append(eventArgs(e),
 		c.ID, c.Name, own, c.Description, c.Paused, c.DeletionProtection, c.CreatedBy, c.Labels, []byte(c.Spec), wake)...)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, models.Deleting(models.KindCluster)
+		return nil, cmp.Or(s.db.Resources(models.KindCluster).See(ctx, c.ClusterID, c.CreatedBy), models.Deleting(models.KindCluster))
 	}
 	if err != nil {
 		return nil, translate("insert "+string(s.kind), err)
@@ -75,20 +78,18 @@ func (s *statements) See(ctx context.Context, id, owner string) error {
 	return s.notFound(id, "see", err)
 }
 
-// readHome takes a version that is no text for none.
-const readHome = `
-	SELECT created_by, CASE jsonb_typeof(spec #> '{release,version}') WHEN 'string' THEN spec #>> '{release,version}' ELSE '' END
-	FROM clusters WHERE id = $1 AND deleted_at IS NULL AND ($2 = '' OR created_by = $2)`
+// clusterRelease takes a version that is no text, or too long for one, for none.
+const clusterRelease = `CASE WHEN jsonb_typeof(spec #> '{release,version}') = 'string' AND length(spec #>> '{release,version}') < 256
+	THEN spec #>> '{release,version}' ELSE '' END`
 
-// Home is what a node pool takes from its cluster.
-type Home struct{ Owner, Release string }
-
-// Home reads it of a living cluster; NOT_FOUND as for Get.
-func (db *DB) Home(ctx context.Context, cluster, owner string) (Home, error) {
+// Release returns the release that a living cluster hands down to its node pools, "" for none; NOT_FOUND
+// as for Get.
+func (db *DB) Release(ctx context.Context, cluster, owner string) (string, error) {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	home, err := one(ctx, db.q, pgx.RowToStructByPos[Home], readHome, cluster, owner)
-	return home, db.Resources(models.KindCluster).notFound(cluster, "read home", err)
+	release, err := one(ctx, db.q, pgx.RowTo[string], `
+		SELECT `+clusterRelease+` FROM clusters WHERE id = $1 AND deleted_at IS NULL AND ($2 = '' OR created_by = $2)`, cluster, owner)
+	return release, db.Resources(models.KindCluster).notFound(cluster, "read release", err)
 }
 
 const lockResource = `

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
 // MaxStored is the largest text, in bytes, that a spec may have as PostgreSQL stores it.
@@ -15,6 +17,10 @@ const MaxStored = 1 << 20
 // maxGrowth is more than a JSON text can grow by when it is stored: the five bytes of
 // 1e308 become 309, and two of separators.
 const maxGrowth = 64
+
+// MayBeTooLarge reports whether a spec has to be measured: a smaller one is within [MaxStored] however it
+// is spelled, with a default or two besides.
+func MayBeTooLarge(spec v1.Object) bool { return len(spec) > MaxStored/maxGrowth }
 
 // MaxDepth is how deep a JSON document may be nested (RFC 8259, section 9, lets a parser
 // set one). PostgreSQL gives up at some thousands.

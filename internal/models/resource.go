@@ -213,12 +213,12 @@ func sameJSON(a, b v1.Object) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// withDefaults fills what a new spec lacks, and takes out the nulls that stand for
+// withDefaults fills what a new spec lacks or leaves empty, and takes out the nulls that stand for
 // "none" where a default or a secret would be.
 func (r Rules) withDefaults(spec v1.Object) v1.Object {
 	values := r.Defaults.values()
 	text := v1.Object(spec.String())
-	if len(values) == 0 && (!bytes.Contains(text, []byte("null")) || !r.Secrets.mayOccurIn(text)) {
+	if len(values) == 0 && (!bytes.Contains(text, []byte("null")) || !Secrets(r.hidden()).mayOccurIn(text)) {
 		return text
 	}
 	t, err := decodeTree(text)
@@ -228,7 +228,7 @@ func (r Rules) withDefaults(spec v1.Object) v1.Object {
 	changed := false
 	for key, value := range values {
 		path := SpecPath{"release", key}
-		if _, given := t.get(path); !given {
+		if given, _ := t.get(path); given == nil || given == "" {
 			t.set(path, value)
 			changed = true
 		}
@@ -356,7 +356,7 @@ func (r Rules) check(spec v1.Object, faults []Fault) error {
 			faults[i].Value = nil
 		}
 	}
-	if len(faults) == 0 && len(spec) > MaxStored/maxGrowth && StoredSize(spec) > MaxStored {
+	if len(faults) == 0 && MayBeTooLarge(spec) && StoredSize(spec) > MaxStored {
 		return Invalid(v1.CodeBodyTooLarge, Fault{Field: "spec", Reason: "is larger than 1 MiB as it would be stored"})
 	}
 	return Invalid(v1.CodeInvalidField, faults...)

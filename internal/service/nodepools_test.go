@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"pgregory.net/rapid"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/models"
@@ -151,7 +152,10 @@ func TestTheReleaseOfANodePool(t *testing.T) {
 		{"inherited, and nothing else of the cluster", cluster.ID, `{"n":1}`, `{"n":1,"release":{"version":"4.19"}}`},
 		{"beside what is given", cluster.ID, `{"release":{"image":"i"}}`, `{"release":{"image":"i","version":"4.19"}}`},
 		{"its own", cluster.ID, `{"release":{"version":"4.18"}}`, `{"release":{"version":"4.18"}}`},
-		{"none, on request", cluster.ID, `{"release":{"version":null}}`, `{"release":{}}`},
+		{"null is empty", cluster.ID, `{"release":{"version":null}}`, `{"release":{"version":"4.19"}}`},
+		{"no text is empty", cluster.ID, `{"release":{"version":"","x":1}}`, `{"release":{"version":"4.19","x":1}}`},
+		{"what is no object stays", cluster.ID, `{"release":["4.18"]}`, `{"release":["4.18"]}`},
+		{"what is no text stays", cluster.ID, `{"release":{"version":4}}`, `{"release":{"version":4}}`},
 		{"none in the cluster", bare, `{"n":1}`, `{"n":1}`},
 	} {
 		pool, err := pools.Create(t.Context(), alice, models.Draft{Name: "p" + uuid.NewString()[:8], ClusterID: row.cluster, Spec: v1.Object(row.given)})
@@ -178,6 +182,42 @@ func TestTheReleaseOfANodePool(t *testing.T) {
 			t.Errorf("%s: generation %d, %s", row.why, up.Generation, diff)
 		}
 	}
+}
+
+// TestTheReleaseOfANodePool_Rule holds what is filled in as a node pool is stored against the rule, which is
+// asked where the release has to be known before.
+func TestTheReleaseOfANodePool_Rule(t *testing.T) {
+	t.Parallel()
+	clusters, pools := newWorlds(t)
+	rules := models.Rules{Kind: models.KindNodePool, Secrets: pools.settings.Secrets}
+	release := rapid.SampledFrom([]string{
+		`{}`, `null`, `{"release":null}`, `{"release":{}}`, `{"release":[]}`, `{"release":"4"}`, `{"release":{"version":null,"b":1e2}}`,
+		`{"release":{"version":""}}`, `{"release":{"version":"4.19"}}`, `{"release":{"version":"4.20","b":null},"n":1}`, `{"release":{"version":4}}`,
+		`{"release":{"version":{}}}`, `{"release":{"version":[]}}`, `{"release":{"version":false}}`, `{"release":{"version":"\"\\é\n"}}`,
+		`{"n":null,"release":{"version":"` + strings.Repeat("v", 255) + `"}}`, `{"release":{"version":"` + strings.Repeat("v", 256) + `"}}`,
+	})
+	rapid.Check(t, func(rt *rapid.T) {
+		home, err := clusters.Create(t.Context(), alice, models.Draft{Name: uuid.NewString(), Spec: v1.Object(release.Draw(rt, "cluster"))})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		handedDown, err := clusters.db.Release(t.Context(), home.ID, alice.Email)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		draft := models.Draft{Name: "pool", ClusterID: home.ID, Spec: v1.Object(release.Draw(rt, "pool"))}
+		want, err := rules.In(handedDown).New(draft, alice.Email)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		got, err := pools.Create(t.Context(), alice, draft)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if diff := cmp.Diff(decoded(t, want.Spec), decoded(t, got.Spec)); diff != "" {
+			rt.Fatalf("release %q: -want +got: %s", handedDown, diff)
+		}
+	})
 }
 
 // TestTheNameOfANodePool is its own in its cluster as long as it lives.

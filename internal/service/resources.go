@@ -88,10 +88,13 @@ func (s *Resources) Create(ctx context.Context, by models.Actor, in models.Draft
 	if err := by.MayWrite(); err != nil {
 		return nil, err
 	}
-	rules, owner, err := s.within(ctx, by, in)
-	next, faults := rules.New(in, owner)
+	rules, err := s.forNew(ctx, by, in)
+	next, faults := rules.New(in, by.Email)
 	if err := cmp.Or(faults, err); err != nil { // What is wrong with the request comes first.
 		return nil, err
+	}
+	if s.kind == models.KindNodePool {
+		next.CreatedBy = by.Owner()
 	}
 	next.ID = newID()
 	event := models.UserEvent(newID(), s.kind.Event(models.Created), v1.ReasonCreated, by)
@@ -123,13 +126,16 @@ func (s *Resources) CreateOnce(
 	return answer, err
 }
 
-// within returns the rules for a draft and who will own it.
-func (s *Resources) within(ctx context.Context, by models.Actor, in models.Draft) (models.Rules, string, error) {
-	if s.kind == models.KindCluster || !models.IsID(in.ClusterID) {
-		return s.rules, by.Email, nil
+// forNew returns the rules for a draft. What a node pool takes from its cluster it gets as it is stored,
+// but for a release that has to be known before: to hold a schema against the whole spec, or to measure one
+// that may be too large.
+func (s *Resources) forNew(ctx context.Context, by models.Actor, in models.Draft) (models.Rules, error) {
+	ahead := s.rules.Schema != nil || models.MayBeTooLarge(in.Spec)
+	if s.kind == models.KindCluster || !ahead || !models.IsID(in.ClusterID) {
+		return s.rules, nil
 	}
-	home, err := s.db.Home(ctx, in.ClusterID, by.Owner())
-	return s.rules.In(home.Release), home.Owner, err
+	release, err := s.db.Release(ctx, in.ClusterID, by.Owner())
+	return s.rules.In(release), err
 }
 
 // Get returns a resource that the actor may see, with its status as of now.
