@@ -64,6 +64,7 @@ type EventMetadata struct {
 	UserEmail   string `json:"user_email,omitempty"`
 	// Interval is the lane of a periodic wake-up in the form of its usual values: 30s or 5m.
 	Interval string `json:"interval,omitempty"`
-	// ForceDelete says that the deletion waits for no controller.
-	ForceDelete bool `json:"force_delete,omitempty"`
+	// ForceDelete says that the deletion waits for no controller any more, ForceReason why, in the words of UserEmail.
+	ForceDelete bool   `json:"force_delete,omitempty"`
+	ForceReason string `json:"force_reason,omitempty"`
 }

@@ -46,9 +46,8 @@ type TimelineEntry struct {
 	EventID   string `json:"event_id,omitempty"`
 	EventType string `json:"event_type,omitempty"`
 	Reason    string `json:"reason,omitempty"`
-	// UserEmail is who made the change; ForceDelete that it ended the waiting of a deletion.
-	UserEmail   string `json:"user_email,omitempty"`
-	ForceDelete bool   `json:"force_delete,omitempty"`
+	// UserEmail is who made the change.
+	UserEmail string `json:"user_email,omitempty"`
 	// ControllerName, Conditions, ErrorType and ErrorCode are what a report says.
 	ControllerName string              `json:"controller_name,omitempty"`
 	Conditions     []ReportedCondition `json:"conditions,omitempty"`

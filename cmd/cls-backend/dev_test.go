@@ -119,7 +119,7 @@ type subscriber struct {
 	t    *testing.T
 	rpc  pb.SubscriberClient
 	name string
-	got  []v1.Event
+	got  map[string]v1.Event
 }
 
 func subscribe(t *testing.T, d *developer) *subscriber {
@@ -127,7 +127,7 @@ func subscribe(t *testing.T, d *developer) *subscriber {
 	conn, err := grpc.NewClient(d.pubsub, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	s := &subscriber{t: t, rpc: pb.NewSubscriberClient(conn), name: "projects/" + d.project + "/subscriptions/outsider"}
+	s := &subscriber{t: t, rpc: pb.NewSubscriberClient(conn), name: "projects/" + d.project + "/subscriptions/outsider", got: map[string]v1.Event{}}
 	await(t, "the subscription", patience, func() bool { // the topic may be yet to come
 		_, err := s.rpc.CreateSubscription(t.Context(), &pb.Subscription{
 			Name: s.name, Topic: "projects/" + d.project + "/topics/cluster-events",
@@ -140,6 +140,12 @@ func subscribe(t *testing.T, d *developer) *subscriber {
 // received reports whether an event of a type has come for a cluster.
 func (s *subscriber) received(kind, id string) bool {
 	s.t.Helper()
+	return s.count(kind, id) > 0
+}
+
+// count returns how many events of a type have come for a cluster, each counted once.
+func (s *subscriber) count(kind, id string) int {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	res, err := s.rpc.Pull(ctx, &pb.PullRequest{Subscription: s.name, MaxMessages: 100})
@@ -147,14 +153,15 @@ func (s *subscriber) received(kind, id string) bool {
 	for _, m := range res.GetReceivedMessages() {
 		var e v1.Event
 		must(s.t, json.Unmarshal(m.GetMessage().GetData(), &e))
-		s.got = append(s.got, e)
+		s.got[e.ID] = e
 	}
+	n := 0
 	for _, e := range s.got {
 		if e.Type == kind && e.ClusterID == id {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // TestDev is the first quarter of an hour of somebody new, from an empty folder.
@@ -163,7 +170,8 @@ func (s *subscriber) received(kind, id string) bool {
 func TestDev(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(openDir(t), "dev")
-	d := startDev(t, dir)
+	// A wake-up a second, for those who wait for one.
+	d := startDev(t, dir, "RECONCILIATION_ATTENTION_INTERVAL=1s", "REACTIVE_RECONCILIATION_DEBOUNCE=1s")
 	outsider := subscribe(t, d)
 
 	begun := time.Now()
@@ -178,7 +186,7 @@ func TestDev(t *testing.T) {
 		d.expectReady(begun, c.ID, platform)
 		await(t, "cluster.created", patience, func() bool { return outsider.received(v1.ClusterCreated, c.ID) })
 		if platform == "azure" { // the newest
-			d.expectLifecycle(c.ID)
+			d.expectLifecycle(c.ID, outsider, hello.ID)
 		}
 	}
 	d.expectPending(strings.NewReplacer("gcp", "mars", "hello-", "mars-").Replace(d.curl))
@@ -217,8 +225,9 @@ func (d *developer) expectReady(begun time.Time, id, platform string) {
 	}
 }
 
-// expectLifecycle gives the newest cluster, which is on azure, a node pool, pauses it, and watches it go.
-func (d *developer) expectLifecycle(id string) {
+// expectLifecycle gives the newest cluster, which is on azure, a node pool, pauses it, while another cluster
+// goes on, and watches it go.
+func (d *developer) expectLifecycle(id string, outsider *subscriber, other string) {
 	d.t.Helper()
 	var pool v1.NodePool
 	d.pasted(d.newest+"\n"+d.pool, &pool)
@@ -229,8 +238,20 @@ func (d *developer) expectLifecycle(id string) {
 		d.get("/nodepools/"+pool.ID, &pool)
 		return pool.Status.Phase == v1.PhaseReady
 	})
+	wakes := func(id string) int { return outsider.count(v1.ClusterReconcile, id) }
+	await(d.t, "a wake-up", patience, func() bool { return wakes(id) > 0 })
 	if c := d.paste(d.newest + "\n" + d.pause); !c.Paused {
 		d.t.Errorf("not paused: %+v", c)
+	}
+	beat := func(n int) {
+		d.t.Helper()
+		n += wakes(other)
+		await(d.t, "wake-ups of another cluster", patience, func() bool { return wakes(other) >= n })
+	}
+	beat(2) // By then what was on its way has come.
+	woken := wakes(id)
+	if beat(3); wakes(id) != woken {
+		d.t.Errorf("%d wake-ups of a paused cluster", wakes(id)-woken)
 	}
 	begun := time.Now()
 	var gone v1.Deletion

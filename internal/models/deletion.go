@@ -15,8 +15,9 @@ type DeleteRequest struct {
 	Reason string
 }
 
-// DeletionAnswer returns the answer to a DELETE: whom the deletion waits for, unless the resource is gone.
-func DeletionAnswer(r *Resource, gone bool) v1.Deletion {
+// DeletionAnswer returns the answer to a DELETE: what the deletion waits for, node pools of its own and
+// controllers, unless the resource is gone.
+func DeletionAnswer(r *Resource, pools, gone bool) v1.Deletion {
 	d := v1.Deletion{
 		ClusterID: r.Ref().ClusterID, NodePoolID: r.Ref().NodePoolID(), Message: "the " + r.Kind.Noun() + " is deleted",
 		Generation: r.Generation, DeletionTimestamp: *r.DeletionTimestamp,
@@ -25,10 +26,14 @@ func DeletionAnswer(r *Resource, gone bool) v1.Deletion {
 		return d
 	}
 	d.WaitingFor = r.Holders
-	waited := strings.Join(r.Holders, ", ")
-	if waited == "" {
-		waited = "its node pools"
-	}
-	d.Message = "the " + r.Kind.Noun() + " is being deleted; waiting for " + waited
+	d.Message = "the " + r.Kind.Noun() + " is being deleted; waiting for " + waitedFor(pools, strings.Join(r.Holders, ", "))
 	return d
+}
+
+// waitedFor says what a deletion waits for; "" for nothing.
+func waitedFor(pools bool, holders string) string {
+	if pools {
+		return strings.TrimSuffix("its node pools, "+holders, ", ")
+	}
+	return holders
 }

@@ -15,47 +15,51 @@ type Draft struct {
 	Spec               v1.Object
 }
 
-// Edit is what a PUT says of a stored resource; nil leaves a field as it is.
-type Edit struct {
-	// These may repeat what is stored; any other value is refused.
+// Fixed are the fields that a resource keeps for life. A change may repeat what is stored; any other
+// value is refused.
+type Fixed struct {
 	ID              *string
 	Name            *string
 	ClusterID       *string
 	TargetProjectID *string
+}
+
+// Common is what a PUT and a PATCH say of a stored resource alike; nil leaves a field as it is.
+type Common struct {
+	Fixed
 
 	Description        *string
 	Paused             *bool
 	DeletionProtection *bool
-	Labels             map[string]string
-	Spec               v1.Object
 	// Generation is a precondition: the one that the author of the change has read.
 	Generation *int64
 }
 
+// Edit is what a PUT says of a stored resource: the whole spec, and all labels unless they are nil.
+type Edit struct {
+	Common
+
+	Labels map[string]string
+	Spec   v1.Object
+}
+
 // Anywhere returns the edit without what it says of the resource that it is for.
 func (e Edit) Anywhere() Edit {
-	e.ID, e.Name, e.ClusterID, e.TargetProjectID = nil, nil, nil, nil
+	e.Fixed = Fixed{}
 	return e
 }
 
 // Patch is what a PATCH says of a stored resource: an Edit whose labels and spec are merged into
 // what is stored (RFC 7396).
 type Patch struct {
-	ID              *string
-	Name            *string
-	ClusterID       *string
-	TargetProjectID *string
+	Common
 
-	Description        *string
-	Paused             *bool
-	DeletionProtection *bool
-	Labels             v1.Object
-	Spec               v1.Object
-	Generation         *int64
+	Labels v1.Object
+	Spec   v1.Object
 }
 
 // Anywhere returns the patch without what it says of the resource that it is for.
 func (p Patch) Anywhere() Patch {
-	p.ID, p.Name, p.ClusterID, p.TargetProjectID = nil, nil, nil, nil
+	p.Fixed = Fixed{}
 	return p
 }

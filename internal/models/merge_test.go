@@ -134,7 +134,7 @@ func TestPatch(t *testing.T) {
 		},
 		{
 			"what describes it",
-			Patch{Description: new(""), Paused: new(true), ID: new("0195"), Name: new("prod")},
+			Patch{Common: Common{Fixed: Fixed{ID: new("0195"), Name: new("prod")}, Description: new(""), Paused: new(true)}},
 			func(c *Resource) { c.Description, c.Paused = "", true },
 			Change{Metadata: true},
 		},
@@ -155,9 +155,7 @@ func TestPatch(t *testing.T) {
 // The result is judged, not the patch.
 func TestPatchFaults(t *testing.T) {
 	t.Parallel()
-	_, _, err := rules.Patch(stored(`{"platform":{"type":"gcp"}}`), Patch{
-		Spec: v1.Object(`{"platform":{"type":"g c p"}}`), Labels: v1.Object(`{"a b":"c"}`), Name: new("other"),
-	})
+	_, _, err := rules.Patch(stored(`{"platform":{"type":"gcp"}}`), Patch{Common: Common{Fixed: Fixed{Name: new("other")}}, Spec: v1.Object(`{"platform":{"type":"g c p"}}`), Labels: v1.Object(`{"a b":"c"}`)})
 	want := []string{
 		"name cannot be changed",
 		"labels.a b is not a label key: [prefix/]name, the name at most 63 of A-Za-z0-9-_.",

@@ -149,11 +149,7 @@ func (r Rules) Update(stored *Resource, in Edit) (*Resource, Change, error) {
 // Patch is Update with a merge patch: what it does not name keeps its value, secrets and
 // defaulted fields of the spec as everything else, and a null removes.
 func (r Rules) Patch(stored *Resource, in Patch) (*Resource, Change, error) {
-	next := Edit{
-		ID: in.ID, Name: in.Name, ClusterID: in.ClusterID, TargetProjectID: in.TargetProjectID,
-		Description: in.Description, Paused: in.Paused, DeletionProtection: in.DeletionProtection,
-		Labels: stored.Labels, Spec: stored.Spec, Generation: in.Generation,
-	}
+	next := Edit{Common: in.Common, Labels: stored.Labels, Spec: stored.Spec}
 	var faults []Fault
 	switch {
 	case in.Spec.IsNull():
@@ -169,7 +165,7 @@ func (r Rules) Patch(stored *Resource, in Patch) (*Resource, Change, error) {
 
 // replace returns the stored resource with the fields of an update whose spec is complete.
 func (r Rules) replace(stored *Resource, in Edit, faults []Fault) (*Resource, Change, error) {
-	faults = append(faults, checkFixed(stored, in)...)
+	faults = append(faults, checkFixed(stored, in.Fixed)...)
 	next := *stored
 	setIf(&next.Description, in.Description)
 	setIf(&next.Paused, in.Paused)
@@ -329,7 +325,7 @@ func checkText(field, text string, limit int) []Fault {
 }
 
 // checkFixed refuses another value for what a resource keeps for life.
-func checkFixed(stored *Resource, in Edit) []Fault {
+func checkFixed(stored *Resource, in Fixed) []Fault {
 	var faults []Fault
 	for _, f := range []struct {
 		field  string

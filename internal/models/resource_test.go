@@ -305,11 +305,11 @@ func TestUpdateMetadata(t *testing.T) {
 		changed bool
 	}{
 		{"absent fields keep", Edit{}, func(*Resource) {}, false},
-		{"the same values", Edit{Description: new("old"), Paused: new(false), Labels: map[string]string{"env": "prod"}}, func(*Resource) {}, false},
-		{"its own fixed fields may be repeated", Edit{ID: new("0195"), Name: new("prod"), TargetProjectID: new("p-1")}, func(*Resource) {}, false},
-		{"description", Edit{Description: new("")}, func(c *Resource) { c.Description = "" }, true},
-		{"paused", Edit{Paused: new(true)}, func(c *Resource) { c.Paused = true }, true},
-		{"protection", Edit{DeletionProtection: new(true)}, func(c *Resource) { c.DeletionProtection = true }, true},
+		{"the same values", Edit{Common: Common{Description: new("old"), Paused: new(false)}, Labels: map[string]string{"env": "prod"}}, func(*Resource) {}, false},
+		{"its own fixed fields may be repeated", Edit{Common: Common{Fixed: Fixed{ID: new("0195"), Name: new("prod"), TargetProjectID: new("p-1")}}}, func(*Resource) {}, false},
+		{"description", Edit{Common: Common{Description: new("")}}, func(c *Resource) { c.Description = "" }, true},
+		{"paused", Edit{Common: Common{Paused: new(true)}}, func(c *Resource) { c.Paused = true }, true},
+		{"protection", Edit{Common: Common{DeletionProtection: new(true)}}, func(c *Resource) { c.DeletionProtection = true }, true},
 		{"labels are replaced", Edit{Labels: map[string]string{"a": "b"}}, func(c *Resource) { c.Labels = map[string]string{"a": "b"} }, true},
 		{"labels are emptied", Edit{Labels: map[string]string{}}, func(c *Resource) { c.Labels = map[string]string{} }, true},
 	} {
@@ -335,9 +335,7 @@ func TestUpdateMetadata(t *testing.T) {
 func TestUpdateNamesAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	before := stored(`{"a":1}`)
-	after, change, err := rules.Update(before, Edit{
-		ID: new("0196"), Name: new("other"), TargetProjectID: new(""), Description: new(strings.Repeat("d", 5000)), Labels: map[string]string{"?": ""},
-	})
+	after, change, err := rules.Update(before, Edit{Common: Common{Fixed: Fixed{ID: new("0196"), Name: new("other"), TargetProjectID: new("")}, Description: new(strings.Repeat("d", 5000))}, Labels: map[string]string{"?": ""}})
 	want := []string{
 		"spec is required and must be an object",
 		"id cannot be changed", "name cannot be changed", "target_project_id cannot be changed",

@@ -51,7 +51,11 @@ func TestSpecCheckIsAsked(t *testing.T) {
 			return err
 		}, nil, false},
 		{"a PUT without a spec", func() error { _, _, err := r.Update(stored, Edit{}); return err }, nil, true},
-		{"a PATCH of the description", func() error { text := "x"; _, _, err := r.Patch(stored, Patch{Description: &text}); return err }, nil, false},
+		{"a PATCH of the description", func() error {
+			text := "x"
+			_, _, err := r.Patch(stored, Patch{Common: Common{Description: &text}})
+			return err
+		}, nil, false},
 		{
 			"a PATCH to another platform", func() error {
 				_, _, err := r.Patch(stored, Patch{Spec: v1.Object(`{"platform":{"type":"aws"}}`)})

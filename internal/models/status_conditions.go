@@ -132,13 +132,11 @@ func pendingMessage(f Facts) string {
 
 // deletingMessage says what a deletion waits for, and since when; holders are those of the object.
 func deletingMessage(o Object, holders string) string {
-	if o.Pools {
-		holders = strings.TrimSuffix("its node pools, "+holders, ", ")
-	}
-	if holders == "" {
+	waited := waitedFor(o.Pools, holders)
+	if waited == "" {
 		return "being deleted; nobody is waited for"
 	}
-	return fmt.Sprintf("waiting for %s since %s", holders, o.DeletionTimestamp.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("waiting for %s since %s", waited, o.DeletionTimestamp.UTC().Format(time.RFC3339))
 }
 
 func controllers(n int) string {

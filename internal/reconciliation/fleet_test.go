@@ -56,7 +56,7 @@ func TestAPausedClusterIsLeftAlone(t *testing.T) {
 	later, err := r.Create(t.Context(), alice, models.Draft{Name: "paused-later", Spec: spec})
 	must(t, err)
 	set := func(id string, paused *bool) {
-		_, err := r.Update(t.Context(), alice, id, models.Edit{Spec: spec, Paused: paused}, "")
+		_, err := r.Update(t.Context(), alice, id, models.Edit{Common: models.Common{Paused: paused}, Spec: spec}, "")
 		must(t, err)
 	}
 	r.SetOffset(time.Hour)

@@ -137,14 +137,14 @@ func TestWhatAPutLeaves(t *testing.T) {
 			reason string // of the event; "" for no trace
 		}{
 			{"the same spec, spelled otherwise", models.Edit{Spec: same}, ""},
-			{"read, edit nothing, write", models.Edit{ID: &c.ID, Name: &c.Name, Description: new("d"), Labels: map[string]string{"a": "b"}, Paused: new(false), Spec: same, Generation: new(int64(1))}, ""},
+			{"read, edit nothing, write", models.Edit{Common: models.Common{Fixed: models.Fixed{ID: &c.ID, Name: &c.Name}, Description: new("d"), Paused: new(false), Generation: new(int64(1))}, Labels: map[string]string{"a": "b"}, Spec: same}, ""},
 			{"a label", models.Edit{Spec: same, Labels: map[string]string{"a": "c"}}, v1.ReasonMetadataChanged},
 			{"no labels", models.Edit{Spec: same, Labels: map[string]string{}}, v1.ReasonMetadataChanged},
-			{"a description", models.Edit{Spec: same, Description: new("")}, v1.ReasonMetadataChanged},
-			{"a pause", models.Edit{Spec: same, Paused: new(true)}, v1.ReasonMetadataChanged},
+			{"a description", models.Edit{Common: models.Common{Description: new("")}, Spec: same}, v1.ReasonMetadataChanged},
+			{"a pause", models.Edit{Common: models.Common{Paused: new(true)}, Spec: same}, v1.ReasonMetadataChanged},
 			{"the order of a list", models.Edit{Spec: v1.Object(`{"n":1,"list":[2,1],"o":{"x":1}}`)}, v1.ReasonSpecChanged},
 			{"an empty spec", models.Edit{Spec: v1.Object(`{}`)}, v1.ReasonSpecChanged},
-			{"both", models.Edit{Spec: v1.Object(`{"n":2}`), Paused: new(false)}, v1.ReasonSpecChanged},
+			{"both", models.Edit{Common: models.Common{Paused: new(false)}, Spec: v1.Object(`{"n":2}`)}, v1.ReasonSpecChanged},
 		} {
 			w.get(t, c.ID) // calculates the status, so that reading does not count
 			w.publish(t)
@@ -179,9 +179,9 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 		}{
 			{models.Edit{}, "spec"},
 			{models.Edit{Spec: v1.Object(`null`)}, "spec"},
-			{models.Edit{Spec: spec(1), Name: new("two")}, "name"},
-			{models.Edit{Spec: spec(1), ID: new("x")}, "id"},
-			{models.Edit{Spec: spec(1), TargetProjectID: new("p")}, "target_project_id"},
+			{models.Edit{Common: models.Common{Fixed: models.Fixed{Name: new("two")}}, Spec: spec(1)}, "name"},
+			{models.Edit{Common: models.Common{Fixed: models.Fixed{ID: new("x")}}, Spec: spec(1)}, "id"},
+			{models.Edit{Common: models.Common{Fixed: models.Fixed{TargetProjectID: new("p")}}, Spec: spec(1)}, "target_project_id"},
 			{models.Edit{Spec: v1.Object(`{"platform":{"type":"a b"}}`)}, "spec.platform.type"},
 			{models.Edit{Spec: spec(1), Labels: map[string]string{"!": ""}}, "labels.!"},
 		} {

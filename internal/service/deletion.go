@@ -17,8 +17,8 @@ func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in m
 		return v1.Deletion{}, err
 	}
 	var (
-		ended       *models.Resource
-		again, gone bool
+		ended              *models.Resource
+		again, pools, gone bool
 	)
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *database.Tx) error {
 		stored, err := tx.Lock(ctx, id, by.Owner())
@@ -30,7 +30,7 @@ func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in m
 		}
 		again = stored.DeletionTimestamp != nil
 		in.Force = in.Force && again // The first call is an ordinary one.
-		if err := s.endPools(ctx, tx, stored, by, in); err != nil {
+		if pools, err = s.endPools(ctx, tx, stored, by, in); err != nil {
 			return err
 		}
 		ended, gone, err = s.end(ctx, tx, stored, by, in)
@@ -46,7 +46,7 @@ func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in m
 	case again:
 		ended, gone = s.heldStill(ctx, ended)
 	}
-	return models.DeletionAnswer(ended, gone), nil
+	return models.DeletionAnswer(ended, pools, gone), nil
 }
 
 // heldStill returns a resource that is being deleted with those who hold it now: controllers may
@@ -59,24 +59,27 @@ func (s *Resources) heldStill(ctx context.Context, ended *models.Resource) (*mod
 	return snap.Resource, len(snap.Resource.Holders) == 0 && s.letGo(ctx, ended.ID)
 }
 
-// endPools ends the node pools of a cluster, which the transaction has locked.
+// endPools ends the node pools of a cluster, which the transaction has locked, and reports whether any
+// is still waited for.
 func (s *Resources) endPools(
 	ctx context.Context, tx *database.Tx, cluster *models.Resource, by models.Actor, in models.DeleteRequest,
-) error {
+) (waits bool, err error) {
 	if s.kind != models.KindCluster {
-		return nil
+		return false, nil
 	}
 	of := tx.Of(models.KindNodePool)
 	pools, err := of.LockWithin(ctx, cluster.ID)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, pool := range pools {
-		if _, _, err := s.end(ctx, of, pool, by, in); err != nil {
-			return err
+		_, gone, err := s.end(ctx, of, pool, by, in)
+		if err != nil {
+			return false, err
 		}
+		waits = waits || !gone
 	}
-	return nil
+	return waits, nil
 }
 
 // end takes a deletion as far as it goes at this time, and reports whether the resource is gone.
@@ -89,7 +92,7 @@ func (s *Resources) end(
 	case stored.DeletionTimestamp == nil:
 		ended, err = tx.Delete(ctx, stored.ID, s.pull(), event)
 	case in.Force:
-		event.Metadata.ForceDelete = true
+		event.Metadata.ForceDelete, event.Metadata.ForceReason = true, in.Reason
 		ended, err = tx.ForceDeletion(ctx, stored.ID, by.Email, in.Reason, event)
 	}
 	if err != nil {

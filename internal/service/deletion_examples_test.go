@@ -176,7 +176,8 @@ func TestAControllerThatNeverAnswers(t *testing.T) {
 			}
 		}
 		events := w.publishAll(t)
-		if len(events) != 1 || events[0].Event.Type != w.event(models.Deleted) || !events[0].Event.Metadata.ForceDelete || events[0].Event.Metadata.UserEmail != alice.Email {
+		if len(events) != 1 || events[0].Event.Type != w.event(models.Deleted) || !events[0].Event.Metadata.ForceDelete ||
+			events[0].Event.Metadata.ForceReason != "the account is closed" || events[0].Event.Metadata.UserEmail != alice.Email {
 			t.Errorf("told %+v", events)
 		}
 	})
@@ -230,6 +231,25 @@ func TestAForcedClusterTakesItsPoolsAlong(t *testing.T) {
 	}
 	if forced != 2 {
 		t.Errorf("%d events of a forced deletion, want the pool's and the cluster's", forced)
+	}
+}
+
+// TestADeletionNamesAllThatItWaitsFor, the node pools that are left and the controllers.
+func TestADeletionNamesAllThatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	clusters, pools := newWorlds(t)
+	clusters.register(t, "dns", v1.RegisterController{Finalizes: true})
+	id := clusters.create(t, "one").ID
+	pool := pools.createIn(t, id, "pool").ID
+	const both, one = "the cluster is being deleted; waiting for its node pools, dns", "the cluster is being deleted; waiting for dns"
+	for _, call := range []string{"the first call", "the second"} {
+		if d := clusters.end(t, id, models.DeleteRequest{}); d.Message != both || !slices.Equal(d.WaitingFor, []string{"dns"}) {
+			t.Errorf("%s is answered %+v", call, d)
+		}
+	}
+	pools.report(t, pool, finalized("dns", 0))
+	if d := clusters.end(t, id, models.DeleteRequest{}); d.Message != one {
+		t.Errorf("without node pools it is answered %+v", d)
 	}
 }
 

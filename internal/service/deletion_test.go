@@ -85,7 +85,7 @@ func TestProtectedClusters(t *testing.T) {
 		must(t, err)
 		_, err = w.Delete(t.Context(), alice, c.ID, models.DeleteRequest{})
 		wantCode(t, err, v1.CodeDeletionProtected)
-		up, err := w.Update(t.Context(), alice, c.ID, models.Edit{Spec: c.Spec, DeletionProtection: new(false)}, "")
+		up, err := w.Update(t.Context(), alice, c.ID, models.Edit{Common: models.Common{DeletionProtection: new(false)}, Spec: c.Spec}, "")
 		must(t, err)
 		_, err = w.Delete(t.Context(), alice, c.ID, models.DeleteRequest{IfMatch: up.ETag()})
 		must(t, err)

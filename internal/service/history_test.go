@@ -23,7 +23,7 @@ func TestRevisions(t *testing.T) {
 		r, err := w.Create(ctx, alice, models.Draft{Name: "one", Spec: v1.Object(`{"a":1}`)})
 		must(t, err)
 		w.put(t, r.ID, `{"a":2,"b":[1]}`)
-		_, err = w.Patch(ctx, admin, r.ID, models.Patch{Description: new("no revision")}, "")
+		_, err = w.Patch(ctx, admin, r.ID, models.Patch{Common: models.Common{Description: new("no revision")}}, "")
 		must(t, err)
 		_, err = w.Patch(ctx, admin, r.ID, models.Patch{Spec: v1.Object(`{"a":null}`)}, "")
 		must(t, err)
@@ -134,7 +134,7 @@ func TestTimeline(t *testing.T) {
 		w.publish(t)
 		_, err = w.Reconcile(ctx, alice, r.ID)
 		must(t, err)
-		_, err = w.Patch(ctx, alice, r.ID, models.Patch{Description: new("waits")}, "")
+		_, err = w.Patch(ctx, alice, r.ID, models.Patch{Common: models.Common{Description: new("waits")}}, "")
 		must(t, err)
 
 		var got []string

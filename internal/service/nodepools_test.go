@@ -248,12 +248,12 @@ func TestAChangeOfTheCluster(t *testing.T) {
 	_, pools := newWorlds(t)
 	pool := pools.create(t, "pool")
 	other := pools.home(bob)
-	_, err := pools.Update(t.Context(), alice, pool.ID, models.Edit{Spec: spec(1), ClusterID: &other}, "")
+	_, err := pools.Update(t.Context(), alice, pool.ID, models.Edit{Common: models.Common{Fixed: models.Fixed{ClusterID: &other}}, Spec: spec(1)}, "")
 	wantCode(t, err, v1.CodeInvalidField)
 	if f := faultOf(t, err); f.Field != "cluster_id" {
 		t.Errorf("the fault is at %s", f.Field)
 	}
-	_, err = pools.Update(t.Context(), alice, pool.ID, models.Edit{Spec: spec(1), ClusterID: &pool.ClusterID}, "")
+	_, err = pools.Update(t.Context(), alice, pool.ID, models.Edit{Common: models.Common{Fixed: models.Fixed{ClusterID: &pool.ClusterID}}, Spec: spec(1)}, "")
 	must(t, err)
 }
 

@@ -145,9 +145,9 @@ func TestPreconditionsLetOneThrough(t *testing.T) {
 				codes := countCodes(together(writers, func(i int) error {
 					var err error
 					if row.patch {
-						_, err = w.Patch(t.Context(), alice, c.ID, models.Patch{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+						_, err = w.Patch(t.Context(), alice, c.ID, models.Patch{Common: models.Common{Generation: row.generation}, Spec: spec(i + 1)}, row.ifMatch)
 					} else {
-						_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(i + 1), Generation: row.generation}, row.ifMatch)
+						_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Common: models.Common{Generation: row.generation}, Spec: spec(i + 1)}, row.ifMatch)
 					}
 					return err
 				}))
@@ -170,7 +170,7 @@ func TestReportsDoNotDisturbTheGeneration(t *testing.T) {
 		wantCode(t, err, v1.CodePreconditionFailed)
 		_, err = w.Delete(t.Context(), alice, c.ID, models.DeleteRequest{IfMatch: c.ETag()})
 		wantCode(t, err, v1.CodePreconditionFailed)
-		_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Spec: spec(1), Generation: &c.Generation}, "")
+		_, err = w.Update(t.Context(), alice, c.ID, models.Edit{Common: models.Common{Generation: &c.Generation}, Spec: spec(1)}, "")
 		must(t, err)
 	})
 }

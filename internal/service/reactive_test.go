@@ -248,6 +248,29 @@ func TestWhatResetsTheDelay(t *testing.T) {
 	})
 }
 
+// TestABurstOfReportsIsScheduledOnce: the place in the schedule is written by the first report that moves,
+// and not again by those for which a wake-up is as near already.
+func TestABurstOfReportsIsScheduledOnce(t *testing.T) {
+	t.Parallel()
+	eachKind(t, func(t *testing.T, w world) {
+		s := newSimulation(t, w)
+		for i := range 5 { // A controller's first Available=True would reset the delay.
+			s.report(t, s.id, condition("c"+strconv.Itoa(i), v1.ConditionFalse, "", "", ""))
+		}
+		s.exec(t, `UPDATE reconciliation_schedule SET next_reconcile_at = now() + interval '5 min', reactive = false, reactive_wakes = 1`)
+		const version = `SELECT xmin::text || ' ' || ctid FROM reconciliation_schedule WHERE cluster_id = $1`
+		before := value[string](t, w, version, s.id)
+		s.report(t, s.id, condition("c0", v1.ConditionFalse, "moved", "", ""))
+		first := value[string](t, w, version, s.id)
+		for i := range 5 {
+			s.report(t, s.id, condition("c"+strconv.Itoa(i), v1.ConditionFalse, "moved", "on", ""))
+		}
+		if last := value[string](t, w, version, s.id); first == before || last != first {
+			t.Errorf("before %s, after the first report %s, after all %s", before, first, last)
+		}
+	})
+}
+
 // TestReactiveDisabled: without a debounce no report wakes anybody.
 func TestReactiveDisabled(t *testing.T) {
 	t.Parallel()
@@ -267,7 +290,7 @@ func TestPausedClusters(t *testing.T) {
 	eachKind(t, func(t *testing.T, w world) {
 		s := newSimulation(t, w)
 		pause := func(yes bool) {
-			_, err := s.Update(t.Context(), alice, s.id, models.Edit{Spec: spec(0), Paused: &yes}, "")
+			_, err := s.Update(t.Context(), alice, s.id, models.Edit{Common: models.Common{Paused: &yes}, Spec: spec(0)}, "")
 			must(t, err)
 		}
 		pause(true)

@@ -139,7 +139,7 @@ func TestSchemas(t *testing.T) {
 				return said(t, err)
 			}
 			text := "later"
-			_, err = r.Patch(t.Context(), alice, old.ID, models.Patch{Description: &text}, "")
+			_, err = r.Patch(t.Context(), alice, old.ID, models.Patch{Common: models.Common{Description: &text}}, "")
 			must(t, err)
 			for _, row := range []struct {
 				why       string

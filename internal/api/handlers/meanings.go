@@ -252,7 +252,6 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"event_type":      "The type of that event",
 		"reason":          "The reason of that event",
 		"user_email":      "Who made the change",
-		"force_delete":    "Whether it ended the waiting of a deletion",
 		"controller_name": "The controller that reported",
 		"conditions":      "The conditions that it reported",
 		"error_type":      "The type of the error that it reported",

@@ -50,7 +50,7 @@ func DecodeUpdate(kind models.Kind, text []byte) (models.Edit, []v1.FieldError, 
 		return models.Edit{}, nil, err
 	}
 	var in models.Edit
-	d.fixed(kind, &in.ID, &in.Name, &in.ClusterID, &in.TargetProjectID)
+	d.fixed(kind, &in.Fixed)
 	optional(d, "description", &in.Description, d.text)
 	optional(d, "paused", &in.Paused, d.flag)
 	optional(d, "deletion_protection", &in.DeletionProtection, d.flag)
@@ -69,7 +69,7 @@ func DecodePatch(kind models.Kind, text []byte) (models.Patch, []v1.FieldError, 
 		return models.Patch{}, nil, err
 	}
 	var in models.Patch
-	d.fixed(kind, &in.ID, &in.Name, &in.ClusterID, &in.TargetProjectID)
+	d.fixed(kind, &in.Fixed)
 	removable(d, "description", &in.Description, d.text)
 	removable(d, "paused", &in.Paused, d.flag)
 	removable(d, "deletion_protection", &in.DeletionProtection, d.flag)
@@ -175,16 +175,16 @@ func optional[T any](d *decoder, name string, to **T, decode func(string, *T)) {
 }
 
 // fixed decodes the fields that a resource keeps for life.
-func (d *decoder) fixed(kind models.Kind, id, name, cluster, project **string) {
-	optional(d, "id", id, d.text)
-	optional(d, "name", name, d.text)
+func (d *decoder) fixed(kind models.Kind, to *models.Fixed) {
+	optional(d, "id", &to.ID, d.text)
+	optional(d, "name", &to.Name, d.text)
 	if kind == models.KindNodePool {
-		optional(d, "cluster_id", cluster, d.text)
-		if *cluster != nil {
-			**cluster = strings.ToLower(**cluster)
+		optional(d, "cluster_id", &to.ClusterID, d.text)
+		if to.ClusterID != nil {
+			*to.ClusterID = strings.ToLower(*to.ClusterID)
 		}
 	} else {
-		optional(d, "target_project_id", project, d.text)
+		optional(d, "target_project_id", &to.TargetProjectID, d.text)
 	}
 }
 
