@@ -215,8 +215,9 @@ func (r *rig) settle(ctx context.Context) error {
 		var busy bool
 		err := r.db.QueryRow(ctx, `SELECT
 			EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL)
-			OR EXISTS (SELECT FROM stale_statuses)
-			OR EXISTS (SELECT FROM reconciliation_schedule WHERE reactive AND enabled AND next_reconcile_at < now() + interval '2 s')`).Scan(&busy)
+			OR EXISTS (SELECT FROM stale_statuses) OR EXISTS (SELECT FROM stale_nodepool_statuses)
+			OR EXISTS (SELECT FROM reconciliation_schedule WHERE reactive AND enabled AND next_reconcile_at < now() + interval '2 s')
+			OR EXISTS (SELECT FROM nodepool_schedule WHERE reactive AND enabled AND next_reconcile_at < now() + interval '2 s')`).Scan(&busy)
 		return !busy, err
 	})
 }
@@ -224,11 +225,17 @@ func (r *rig) settle(ctx context.Context) error {
 // rest spreads the fleet's wake-ups over their intervals, as they are after hours of
 // running, and waits for what is under way.
 func (r *rig) rest(ctx context.Context) error {
-	if _, err := r.db.Exec(ctx, `
-		UPDATE reconciliation_schedule s
+	for _, sql := range []string{
+		`UPDATE reconciliation_schedule s
 		SET next_reconcile_at = now() + random() * CASE WHEN c.phase = 'Ready' THEN interval '5 min' ELSE interval '30 s' END
-		FROM clusters c WHERE c.id = s.cluster_id`); err != nil {
-		return err
+		FROM clusters c WHERE c.id = s.cluster_id`,
+		`UPDATE nodepool_schedule s
+		SET next_reconcile_at = now() + random() * CASE WHEN p.phase = 'Ready' THEN interval '5 min' ELSE interval '30 s' END
+		FROM nodepools p WHERE p.id = s.nodepool_id`,
+	} {
+		if _, err := r.db.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("spread the wake-ups: %w", err)
+		}
 	}
 	if err := r.restore(ctx, r.db); err != nil {
 		return err
@@ -241,10 +248,14 @@ func (r *rig) rest(ctx context.Context) error {
 func (r *rig) restore(ctx context.Context, db *pgx.Conn) error {
 	for _, sql := range []string{
 		`DELETE FROM clusters WHERE id NOT BETWEEN '` + clusterID(0) + `' AND '` + clusterID(r.options.clusters) + `'`,
-		`DELETE FROM outbox WHERE published_at IS NOT NULL OR NOT EXISTS (SELECT FROM clusters c WHERE c.id = cluster_id)`,
+		`DELETE FROM nodepools WHERE id NOT BETWEEN '` + poolID(0) + `' AND '` + poolID(r.options.clusters) + `'`,
+		`DELETE FROM outbox WHERE published_at IS NOT NULL OR resource_id NOT IN (SELECT id FROM clusters UNION ALL SELECT id FROM nodepools)`,
 		`UPDATE reconciliation_schedule SET reactive = false, reactive_wakes = 0, next_reconcile_at = now() + random() * interval '5 min'
 			WHERE reactive OR reactive_wakes > 0`,
-		`VACUUM (ANALYZE) clusters, controller_status, reconciliation_schedule, outbox`,
+		`UPDATE nodepool_schedule SET reactive = false, reactive_wakes = 0, next_reconcile_at = now() + random() * interval '5 min'
+			WHERE reactive OR reactive_wakes > 0`,
+		`TRUNCATE timeline`,
+		`VACUUM (ANALYZE) clusters, controller_status, reconciliation_schedule, nodepools, nodepool_controller_status, nodepool_schedule, outbox`,
 	} {
 		if _, err := db.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("put the database back: %w", err)
