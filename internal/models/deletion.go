@@ -26,7 +26,10 @@ func DeletionAnswer(r *Resource, pools, gone bool) v1.Deletion {
 		return d
 	}
 	d.WaitingFor = r.Holders
-	d.Message = "the " + r.Kind.Noun() + " is being deleted; waiting for " + waitedFor(pools, strings.Join(r.Holders, ", "))
+	d.Message = "the " + r.Kind.Noun() + " is being deleted"
+	if waited := waitedFor(pools, strings.Join(r.Holders, ", ")); waited != "" {
+		d.Message += "; waiting for " + waited
+	}
 	return d
 }
 

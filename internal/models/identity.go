@@ -59,10 +59,10 @@ func (a Actor) MayWrite() error {
 	return nil
 }
 
-// MayReport checks that the actor may write the named controller's slot.
+// MayReport checks that the actor may register as the named controller, and write its slot.
 func (a Actor) MayReport(controller string) error {
 	if !a.Controller {
-		return Errorf(v1.CodeForbidden, "only controllers may report status")
+		return Errorf(v1.CodeForbidden, "only controllers may register and report")
 	}
 	if a.ControllerName != "" && a.ControllerName != controller {
 		return &Error{

@@ -155,7 +155,10 @@ func TestPatch(t *testing.T) {
 // The result is judged, not the patch.
 func TestPatchFaults(t *testing.T) {
 	t.Parallel()
-	_, _, err := rules.Patch(stored(`{"platform":{"type":"gcp"}}`), Patch{Common: Common{Fixed: Fixed{Name: new("other")}}, Spec: v1.Object(`{"platform":{"type":"g c p"}}`), Labels: v1.Object(`{"a b":"c"}`)})
+	_, _, err := rules.Patch(stored(`{"platform":{"type":"gcp"}}`), Patch{
+		Common: Common{Fixed: Fixed{Name: new("other")}},
+		Spec:   v1.Object(`{"platform":{"type":"g c p"}}`), Labels: v1.Object(`{"a b":"c"}`),
+	})
 	want := []string{
 		"name cannot be changed",
 		"labels.a b is not a label key: [prefix/]name, the name at most 63 of A-Za-z0-9-_.",

@@ -335,7 +335,12 @@ func TestUpdateMetadata(t *testing.T) {
 func TestUpdateNamesAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	before := stored(`{"a":1}`)
-	after, change, err := rules.Update(before, Edit{Common: Common{Fixed: Fixed{ID: new("0196"), Name: new("other"), TargetProjectID: new("")}, Description: new(strings.Repeat("d", 5000))}, Labels: map[string]string{"?": ""}})
+	after, change, err := rules.Update(before, Edit{
+		Common: Common{
+			Fixed: Fixed{ID: new("0196"), Name: new("other"), TargetProjectID: new("")}, Description: new(strings.Repeat("d", 5000)),
+		},
+		Labels: map[string]string{"?": ""},
+	})
 	want := []string{
 		"spec is required and must be an object",
 		"id cannot be changed", "name cannot be changed", "target_project_id cannot be changed",

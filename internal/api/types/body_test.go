@@ -56,7 +56,12 @@ func TestDecodeUpdate_ReadsTheWireType(t *testing.T) {
 	t.Parallel()
 	text, flag, number := "x", true, int64(7)
 	labels, spec := map[string]string{"a": "b"}, v1.Object(`{"a":1}`)
-	common := models.Edit{Common: models.Common{Fixed: models.Fixed{ID: &text, Name: &text}, Description: &text, Paused: &flag, DeletionProtection: &flag, Generation: &number}, Labels: labels, Spec: spec}
+	common := models.Edit{
+		Common: models.Common{
+			Fixed: models.Fixed{ID: &text, Name: &text}, Description: &text, Paused: &flag, DeletionProtection: &flag, Generation: &number,
+		},
+		Labels: labels, Spec: spec,
+	}
 	cluster, pool := common, common
 	cluster.TargetProjectID, pool.ClusterID = &text, &text
 	for _, of := range []struct {
@@ -84,7 +89,12 @@ func TestDecodePatch_ReadsTheWireType(t *testing.T) {
 	t.Parallel()
 	text, flag, number := "x", true, int64(7)
 	labels, spec := v1.Object(`{"a":null}`), v1.Object(`{"a":1}`)
-	common := models.Patch{Common: models.Common{Fixed: models.Fixed{ID: &text, Name: &text}, Description: &text, Paused: &flag, DeletionProtection: &flag, Generation: &number}, Labels: labels, Spec: spec}
+	common := models.Patch{
+		Common: models.Common{
+			Fixed: models.Fixed{ID: &text, Name: &text}, Description: &text, Paused: &flag, DeletionProtection: &flag, Generation: &number,
+		},
+		Labels: labels, Spec: spec,
+	}
 	cluster, pool := common, common
 	cluster.TargetProjectID, pool.ClusterID = &text, &text
 	for _, of := range []struct {
