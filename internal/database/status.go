@@ -12,11 +12,11 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-// storeReport is one call of a function of the schema (migrations/00002_report.sql), which
+// storeReport is one call of a function of the schema (migrations/00009_lifecycle.sql), which
 // reads, compares, locks, stores and wakes, and does no more of it than the report asks for.
 const storeReport = `
 	SELECT outcome, coalesce(observed, 0), $1::uuid AS in_cluster
-	FROM store_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+	FROM store_report($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 
 // heartbeatEvery is how often an equal report is written down.
 const heartbeatEvery = 30 * time.Second
@@ -29,8 +29,7 @@ func (s *statements) StoreReport(
 ) (v1.ReportResult, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	args, err := reportArgs(id, r, debounce)
-	args = append(args, requestID)
+	args, err := reportArgs(id, r, debounce, requestID)
 	if err != nil {
 		return v1.ReportResult{}, err
 	}
@@ -41,7 +40,7 @@ func (s *statements) StoreReport(
 	return o.result(s.kind, id, r.ControllerName)
 }
 
-func reportArgs(id string, r v1.StatusReport, debounce time.Duration) ([]any, error) {
+func reportArgs(id string, r v1.StatusReport, debounce time.Duration, requestID string) ([]any, error) {
 	conditions, err := json.Marshal(r.Conditions)
 	if err != nil {
 		return nil, wrap("encode conditions", err)
@@ -56,11 +55,31 @@ func reportArgs(id string, r v1.StatusReport, debounce time.Duration) ([]any, er
 			return nil, wrap("encode last_error", err)
 		}
 	}
+	details, err := json.Marshal(reportDetails(r))
+	if err != nil {
+		return nil, wrap("encode the details", err)
+	}
 	content, signal := models.Content(r), models.Signal(r)
 	return []any{
 		id, r.ControllerName, r.ObservedGeneration, conditions, []byte(r.Metadata.String()), lastError,
 		string(models.AvailableStatus(r)), models.SaysFailed(r), errorType, content[:], signal[:], heartbeatEvery, debounce,
+		requestID, details,
 	}, nil
+}
+
+// reportDetails is what the timeline keeps of a report.
+func reportDetails(r v1.StatusReport) any {
+	d := struct {
+		ControllerName string                 `json:"controller_name"`
+		Conditions     []v1.ReportedCondition `json:"conditions"`
+		ErrorType      string                 `json:"error_type,omitempty"`
+		ErrorCode      string                 `json:"error_code,omitempty"`
+	}{ControllerName: r.ControllerName}
+	var lastError *v1.ReportError
+	if d.Conditions, lastError = models.Gist(r); lastError != nil {
+		d.ErrorType, d.ErrorCode = lastError.ErrorType, lastError.ErrorCode
+	}
+	return d
 }
 
 // reportOutcome is what store_report returns.

@@ -137,20 +137,25 @@ func Content(r v1.StatusReport) Digest {
 	return digest(conditions, lastError)
 }
 
-// Signal is the digest of what wakes other controllers: each condition's status and
-// reason, the error's type and code. The metadata and the observed generation, which
-// count too, are compared by the database.
+// Signal is the digest of what wakes other controllers, the gist of a report. The metadata and the
+// observed generation, which count too, are compared by the database.
 func Signal(r v1.StatusReport) Digest {
+	conditions, lastError := Gist(r)
+	byType(conditions)
+	return digest(conditions, lastError)
+}
+
+// Gist returns what a report says without its messages and times: each condition's status and
+// reason, the error's type and code.
+func Gist(r v1.StatusReport) ([]v1.ReportedCondition, *v1.ReportError) {
 	conditions := make([]v1.ReportedCondition, len(r.Conditions))
 	for i, c := range r.Conditions {
 		conditions[i] = v1.ReportedCondition{Type: c.Type, Status: c.Status, Reason: c.Reason}
 	}
-	byType(conditions)
-	var lastError *v1.ReportError
-	if r.LastError != nil {
-		lastError = &v1.ReportError{ErrorType: r.LastError.ErrorType, ErrorCode: r.LastError.ErrorCode}
+	if r.LastError == nil {
+		return conditions, nil
 	}
-	return digest(conditions, lastError)
+	return conditions, &v1.ReportError{ErrorType: r.LastError.ErrorType, ErrorCode: r.LastError.ErrorCode}
 }
 
 func byType(conditions []v1.ReportedCondition) {
