@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/models"
@@ -166,6 +167,31 @@ func TestTimeline(t *testing.T) {
 		wantCode(t, err, v1.CodeNotFound)
 		_, err = w.Timeline(ctx, alice, r.ID, models.HistoryQuery{PageToken: "x"})
 		wantCode(t, err, v1.CodeInvalidPageToken)
+	})
+}
+
+// TestTimelineKeepsTheGist of a report: nothing that may be long, and nothing that moves nobody.
+func TestTimelineKeepsTheGist(t *testing.T) {
+	t.Parallel()
+	eachKind(t, func(t *testing.T, w world) {
+		r := w.create(t, "one")
+		report := condition("dns", v1.ConditionFalse, "Building", "a message", `{"step":1}`)
+		at := time.Now()
+		report.Conditions[0].LastTransitionTime = &at
+		report.Conditions = append(report.Conditions, v1.ReportedCondition{Type: "Applied", Status: v1.ConditionTrue})
+		report.LastError = &v1.ReportError{ErrorType: v1.ErrorTransient, ErrorCode: "E429", Message: "quota", Timestamp: &at}
+		_, err := w.Report(t.Context(), robot, r.ID, report)
+		must(t, err)
+		want := v1.TimelineEntry{
+			What: v1.TimelineReport, Generation: 1, ControllerName: "dns", ErrorType: v1.ErrorTransient, ErrorCode: "E429",
+			Conditions: []v1.ReportedCondition{
+				{Type: report.Conditions[0].Type, Status: v1.ConditionFalse, Reason: "Building"}, {Type: "Applied", Status: v1.ConditionTrue},
+			},
+		}
+		got := w.walk(t, r.ID, 10)[0]
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(got, "ID", "Time", "RequestID")); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/cls-backend/cls-backend/internal/dev"
 )
 
@@ -86,9 +88,7 @@ func TestInterruptedLeavesNothing(t *testing.T) {
 		t.Skip("runs PostgreSQL")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &rig{options: options{
-		dir: filepath.Join(dev.ScratchDir(), fmt.Sprintf("cls-load-interrupt-%d", os.Getpid())), out: t.TempDir(), inMemory: true,
-	}}
+	r := emptyRig(t, "interrupt")
 	if err := r.startStores(ctx); err != nil {
 		t.Fatal(errors.Join(err, r.stop()))
 	}
@@ -101,5 +101,52 @@ func TestInterruptedLeavesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d", r.pubsub.pid())); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the Pub/Sub helper runs on: %v", err)
+	}
+}
+
+// emptyRig is one that has not started anything.
+func emptyRig(t *testing.T, name string) *rig {
+	t.Helper()
+	return &rig{options: options{
+		dir: filepath.Join(dev.ScratchDir(), fmt.Sprintf("cls-load-%s-%d", name, os.Getpid())), out: t.TempDir(), inMemory: true,
+	}}
+}
+
+// TestMeterLeavesItselfOut has the same work done for the measuring program and for another.
+func TestMeterLeavesItselfOut(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("CPU time is read from /proc")
+	}
+	if testing.Short() {
+		t.Skip("runs PostgreSQL")
+	}
+	r := emptyRig(t, "meter")
+	defer func() {
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := r.startStores(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other, err := pgx.Connect(t.Context(), r.pg.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close(context.WithoutCancel(t.Context())) }()
+	b := &bench{rig: r}
+	work := func(db *pgx.Conn) time.Duration {
+		used, err := b.meter(t.Context(), nil, r.db, func() error {
+			_, err := db.Exec(t.Context(), `SELECT count(*) FROM generate_series(1, 3000000)`)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return used.postgres
+	}
+	if own, others := work(r.db), work(other); own > others/2 {
+		t.Errorf("%v of CPU counted for what the program asked itself, %v for the same of another", own, others)
 	}
 }

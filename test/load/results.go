@@ -117,7 +117,8 @@ func (b *bench) summary(took time.Duration) []byte {
 ago by SQL, so that the scheduler and the relay do what they do in a steady state: at rest the service
 uses %s ms of CPU a second and PostgreSQL %s ms, which is taken off the figures below. CPU is microseconds an
 operation of the service and of all PostgreSQL processes, the ended ones too, until all that the
-operation has caused is done: status calculated, events published. The bars are set for a machine on which the bare
+operation has caused is done: status calculated, events published. What the program asks PostgreSQL
+to see that is left out. The bars are set for a machine on which the bare
 handler's get takes %d us; slower is how many times that it took right before and after each operation, and
 judged is CPU divided by it. pgbench and the bare huma handler
 run the bare statement (test/load/statements.go) on a copy of the database; x is the ratio of CPU.

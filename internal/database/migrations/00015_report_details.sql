@@ -1,5 +1,5 @@
 -- What the timeline keeps of a report comes with the report. To build it here, from the conditions
--- that had come as JSON, was a sixth of what a report that moves something costs.
+-- that had come as JSON, was a seventh of this function's time where a report moves something.
 
 -- +goose Up
 
