@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,6 +52,8 @@ type result struct {
 	used    usage
 	// pace is what the bare handler's get cost right before and after, in CPU time.
 	pace time.Duration
+	// least and most are what the rounds, of which this is the middle one, were judged as, in microseconds.
+	least, most float64
 }
 
 // usage is CPU time and write-ahead log.
@@ -109,6 +113,9 @@ func (b *bench) measureIdle(ctx context.Context) error {
 		}
 		b.idle = append(b.idle, r)
 		b.say(r)
+		if err := b.writeSamples(r, ""); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -132,6 +139,8 @@ func (u usage) times(f float64) usage {
 	return usage{time.Duration(float64(u.process) * f), time.Duration(float64(u.postgres) * f), int64(float64(u.wal) * f)}
 }
 
+// measureOperation measures an operation in rounds, with the pace of the machine between them, and
+// keeps the middle one: a neighbour who takes the machine for a second spoils a round, not the result.
 func (b *bench) measureOperation(ctx context.Context, op operation, connections int) error {
 	if err := b.prepare(ctx, op); err != nil {
 		return err
@@ -140,18 +149,34 @@ func (b *bench) measureOperation(ctx context.Context, op operation, connections 
 	if err != nil {
 		return err
 	}
-	r, err := b.load(ctx, op, b.rig.service, b.rig.apiAddr, b.rig.db, connections)
-	if err != nil {
-		return fmt.Errorf("%s: %w", op.name, err)
+	var rounds []result
+	for range b.options.rounds {
+		r, err := b.load(ctx, op, b.rig.service, b.rig.apiAddr, b.rig.db, connections)
+		if err != nil {
+			return fmt.Errorf("%s: %w", op.name, err)
+		}
+		after, err := b.pace(ctx, connections)
+		if err != nil {
+			return err
+		}
+		r.pace, before = (before+after)/2, after
+		rounds = append(rounds, r)
+		if err := b.writeSamples(r, fmt.Sprintf("-round-%d", len(rounds))); err != nil {
+			return err
+		}
 	}
-	after, err := b.pace(ctx, connections)
-	if err != nil {
-		return err
-	}
-	r.pace = (before + after) / 2
+	r := middle(rounds)
 	b.results = append(b.results, r)
 	b.say(r)
 	return b.putBack(ctx, op)
+}
+
+// middle is the round of the median judgement.
+func middle(rounds []result) result {
+	slices.SortFunc(rounds, func(a, b result) int { return cmp.Compare(a.judged(), b.judged()) })
+	r := rounds[len(rounds)/2]
+	r.least, r.most = rounds[0].judged(), rounds[len(rounds)-1].judged()
+	return r
 }
 
 // prepare makes the rows what an operation is about.
@@ -206,6 +231,9 @@ func (b *bench) measureBaselines(ctx context.Context, k kind, connections int) e
 		b.baseline[key{r.subject, k, connections}] = r
 		b.baselines = append(b.baselines, r)
 		b.say(r)
+		if err := b.writeSamples(r, ""); err != nil {
+			return err
+		}
 	}
 	return b.rig.restore(ctx, b.rig.bareDB)
 }

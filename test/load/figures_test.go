@@ -83,6 +83,18 @@ func TestBarsAreJudged(t *testing.T) {
 	}
 }
 
+// TestTheMiddleRoundCounts has one round disturbed each way.
+func TestTheMiddleRoundCounts(t *testing.T) {
+	t.Parallel()
+	round := func(cpu, pace time.Duration) result {
+		return result{bar: 100 * time.Microsecond, samples: make([]sample, 1), used: usage{process: cpu}, pace: pace}
+	}
+	got := middle([]result{round(300*time.Microsecond, reference), round(180*time.Microsecond, 2*reference), round(10*time.Microsecond, reference)})
+	if got.judged() != 90 || got.missed() || got.least != 10 || got.most != 300 {
+		t.Errorf("the rounds were judged as %v, from %v to %v", got.judged(), got.least, got.most)
+	}
+}
+
 func TestReadLogKeepsTheSpan(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -35,6 +35,7 @@ type options struct {
 	connections []int
 	warmUp      time.Duration
 	duration    time.Duration // of each measurement
+	rounds      int           // of each operation
 	only        *regexp.Regexp
 	// inMemory allows a dir that is no disk, where "durable" costs nothing: only for
 	// trying out the harness.
@@ -75,12 +76,16 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.dir, "dir", dir, "folder of the private PostgreSQL, on a disk; what is in it is removed")
 	flags.StringVar(&o.out, "out", filepath.Join("bench-out", time.Now().UTC().Format("20060102T150405Z")), "folder of the results")
 	flags.IntVar(&o.clusters, "clusters", 10_000, "clusters in the database")
-	flags.DurationVar(&o.duration, "duration", 2*time.Second, "length of each measurement")
+	flags.DurationVar(&o.duration, "duration", time.Second, "length of each measurement")
+	flags.IntVar(&o.rounds, "rounds", 3, "measurements of each operation, of which the middle one counts")
 	flags.DurationVar(&o.warmUp, "warm-up", 500*time.Millisecond, "load before each measurement")
 	only := flags.String("run", "", "measure the operations whose name matches this regular expression, such as ^list")
 	connections := flags.String("connections", "8,32", "numbers of connections")
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.rounds < 1 {
+		return o, fmt.Errorf("-rounds: %d is no number of rounds", o.rounds)
 	}
 	var err error
 	if o.only, err = regexp.Compile(*only); err != nil {

@@ -39,7 +39,7 @@ func TestEverythingOnce(t *testing.T) {
 	}
 	o := options{
 		binary: buildService(t), dir: filepath.Join(dev.ScratchDir(), fmt.Sprintf("cls-load-test-%d", os.Getpid())), out: t.TempDir(),
-		clusters: 600, connections: []int{2}, warmUp: 50 * time.Millisecond, duration: 100 * time.Millisecond,
+		clusters: 600, connections: []int{2}, warmUp: 50 * time.Millisecond, duration: 100 * time.Millisecond, rounds: 1,
 		only: regexp.MustCompile(""), inMemory: true,
 	}
 	var out bytes.Buffer
@@ -52,7 +52,7 @@ func TestEverythingOnce(t *testing.T) {
 			t.Errorf("the summary has no row for %q:\n%s", op.name, summary)
 		}
 	}
-	for _, file := range []string{"service-get-2.csv", "pgbench-list-2.csv", "bare-handler-create-2.csv", "service-get-after-report-1.csv"} {
+	for _, file := range []string{"service-get-2-round-1.csv", "pgbench-list-2.csv", "bare-handler-create-2.csv", "service-get-after-report-1.csv"} {
 		if lines := strings.Count(read(t, filepath.Join(o.out, file)), "\n"); lines < 2 {
 			t.Errorf("%s holds no samples", file)
 		}

@@ -72,16 +72,11 @@ func (r result) verdict() string {
 	if r.bar == 0 || r.subject != subjectService || r.pace == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", judged %.0f us of %d: %s", r.judged(), r.bar.Microseconds(), verdict(r.missed()))
+	return fmt.Sprintf(", judged %.0f us (%.0f to %.0f) of %d: %s", r.judged(), r.least, r.most, r.bar.Microseconds(), verdict(r.missed()))
 }
 
 // finish writes the results; errMissed when a bar was missed.
 func (b *bench) finish(took time.Duration) error {
-	for _, r := range slices.Concat(b.idle, b.results, b.baselines) {
-		if err := b.writeSamples(r); err != nil {
-			return err
-		}
-	}
 	text := b.summary(took)
 	fmt.Fprintf(b.out, "\n%s", text)
 	if err := os.WriteFile(filepath.Join(b.options.out, "summary.md"), text, 0o600); err != nil {
@@ -93,10 +88,10 @@ func (b *bench) finish(took time.Duration) error {
 	return nil
 }
 
-// writeSamples keeps the raw samples of a result, in microseconds.
-func (b *bench) writeSamples(r result) error {
+// writeSamples keeps the raw samples of a measurement, in microseconds.
+func (b *bench) writeSamples(r result, round string) error {
 	name := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(r.subject+" "+r.operation), "-")
-	file, err := os.Create(filepath.Join(b.options.out, fmt.Sprintf("%s-%d.csv", strings.Trim(name, "-"), r.connections)))
+	file, err := os.Create(filepath.Join(b.options.out, fmt.Sprintf("%s-%d%s.csv", strings.Trim(name, "-"), r.connections, round)))
 	if err != nil {
 		return fmt.Errorf("keep the samples: %w", err)
 	}
@@ -119,21 +114,22 @@ uses %s ms of CPU a second and PostgreSQL %s ms, which is taken off the figures 
 operation of the service and of all PostgreSQL processes, the ended ones too, until all that the
 operation has caused is done: status calculated, events published. What the program asks PostgreSQL
 to see that is left out. The bars are set for a machine on which the bare
-handler's get takes %d us; slower is how many times that it took right before and after each operation, and
-judged is CPU divided by it. pgbench and the bare huma handler
+handler's get takes %d us; slower is how many times that it took right before and after, and judged is CPU
+divided by it. Each operation is measured in %d rounds, of which the middle one as judged is shown, and the
+range of them all. pgbench and the bare huma handler
 run the bare statement (test/load/statements.go) on a copy of the database; x is the ratio of CPU.
 PostgreSQL is durable (fsync, synchronous_commit) and has its default settings, but makes no checkpoint during the run.
 
-| Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | slower | judged us | bar us | |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
-`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres), reference.Microseconds())
+| Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | slower | judged us | of rounds | bar us | |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
+`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres), reference.Microseconds(), b.options.rounds)
 	for _, r := range b.results {
 		bar, met := "", ""
 		if r.bar > 0 {
 			bar, met = strconv.FormatInt(r.bar.Microseconds(), 10), verdict(r.missed())
 		}
-		fmt.Fprintf(&w, "%s | %s | %s | %.2f | %.0f | %s | %s |\n", r.row(), b.ratio(r, subjectPgbench), b.ratio(r, subjectBare),
-			r.slowness(), r.judged(), bar, met)
+		fmt.Fprintf(&w, "%s | %s | %s | %.2f | %.0f | %.0f to %.0f | %s | %s |\n", r.row(), b.ratio(r, subjectPgbench), b.ratio(r, subjectBare),
+			r.slowness(), r.judged(), r.least, r.most, bar, met)
 	}
 	w.WriteString("\n| Baseline | conns | /s | p50 ms | p99 ms | CPU us | handler | PostgreSQL | WAL B |\n" +
 		"|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
