@@ -66,11 +66,11 @@ func TestBarsAreJudged(t *testing.T) {
 		t.Error("101 us an operation miss a bar of 100 us")
 	}
 	slow := r
-	if slow.pace = 2 * reference; slow.missed() || slow.judged() != 50.5 {
+	if slow.pace = 2; slow.missed() || slow.judged() != 50.5 {
 		t.Errorf("101 us on a machine of half the speed are judged as %v", slow.judged())
 	}
 	fast := r
-	if fast.pace = reference / 2; !fast.missed() {
+	if fast.pace = 0.5; !fast.missed() {
 		t.Error("a faster machine was given credit")
 	}
 	b := &bench{options: options{out: t.TempDir()}, out: io.Discard, results: []result{r}}
@@ -86,10 +86,10 @@ func TestBarsAreJudged(t *testing.T) {
 // TestTheMiddleRoundCounts has one round disturbed each way.
 func TestTheMiddleRoundCounts(t *testing.T) {
 	t.Parallel()
-	round := func(cpu, pace time.Duration) result {
+	round := func(cpu time.Duration, pace float64) result {
 		return result{bar: 100 * time.Microsecond, samples: make([]sample, 1), used: usage{process: cpu}, pace: pace}
 	}
-	got := middle([]result{round(300*time.Microsecond, reference), round(180*time.Microsecond, 2*reference), round(10*time.Microsecond, reference)})
+	got := middle([]result{round(300*time.Microsecond, 1), round(180*time.Microsecond, 2), round(10*time.Microsecond, 1)})
 	if got.judged() != 90 || got.missed() || got.least != 10 || got.most != 300 {
 		t.Errorf("the rounds were judged as %v, from %v to %v", got.judged(), got.least, got.most)
 	}

@@ -36,14 +36,11 @@ func (r result) perOperation(d time.Duration) float64 {
 	return float64(d.Microseconds()) / float64(len(r.samples))
 }
 
-// reference is what the bare handler's get costs on the machine that the bars are set for: the
-// middle of 94 to 124 us. Where it costs more, every operation does.
-const reference = 109 * time.Microsecond
+// slowness is how many times slower than the machine that the bars are set for this one was. A faster one is
+// given no credit.
+func (r result) slowness() float64 { return max(1, r.pace) }
 
-// slowness is how many times slower than that machine this one was. A faster one is given no credit.
-func (r result) slowness() float64 { return max(1, float64(r.pace)/float64(reference)) }
-
-// judged is the CPU time of an operation on the machine that the bars are set for.
+// judged is the CPU time of an operation on the machine that the bars are set for, in microseconds.
 func (r result) judged() float64 { return r.perOperation(r.used.cpu()) / r.slowness() }
 
 // missed says that the CPU time is beyond the bar.
@@ -113,8 +110,8 @@ ago by SQL, so that the scheduler and the relay do what they do in a steady stat
 uses %s ms of CPU a second and PostgreSQL %s ms, which is taken off the figures below. CPU is microseconds an
 operation of the service and of all PostgreSQL processes, the ended ones too, until all that the
 operation has caused is done: status calculated, events published. What the program asks PostgreSQL
-to see that is left out. The bars are set for a machine on which the bare
-handler's get takes %d us; slower is how many times that it took right before and after, and judged is CPU
+to see that is left out. The bars are set for a machine on which the bare handler's get takes %d us, its report
+%d and its creation %d; slower is how many times that it took right before and after (a list: its get), and judged is CPU
 divided by it. Each operation is measured in %d rounds, of which the middle one as judged is shown, and the
 range of them all. pgbench and the bare huma handler
 run the bare statement (test/load/statements.go) on a copy of the database; x is the ratio of CPU.
@@ -122,7 +119,7 @@ PostgreSQL is durable (fsync, synchronous_commit) and has its default settings, 
 
 | Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | slower | judged us | of rounds | bar us | |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
-`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres), reference.Microseconds(), b.options.rounds)
+`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres), referenceGet.Microseconds(), referenceReport.Microseconds(), referenceCreate.Microseconds(), b.options.rounds)
 	for _, r := range b.results {
 		bar, met := "", ""
 		if r.bar > 0 {
