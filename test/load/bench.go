@@ -77,8 +77,10 @@ func (b *bench) measure(ctx context.Context) error {
 			continue
 		}
 		for _, n := range b.options.connections {
-			if err := b.measureBaselines(ctx, op.kind, n); err != nil {
-				return err
+			for _, k := range []kind{paces[op.kind].of, op.kind} {
+				if err := b.measureBaselines(ctx, k, n); err != nil {
+					return err
+				}
 			}
 			if err := b.measureOperation(ctx, op, n); err != nil {
 				return err
@@ -104,6 +106,9 @@ func (b *bench) measureIdle(ctx context.Context) error {
 		}
 		if err := b.prepare(ctx, op); err != nil {
 			return err
+		}
+		if err := b.warm(ctx, op, b.rig.apiAddr, 1); err != nil {
+			return fmt.Errorf("%s, idle: %w", op.name, err)
 		}
 		r, err := b.load(ctx, op, b.rig.service, b.rig.apiAddr, b.rig.db, 1)
 		if err != nil {
@@ -145,6 +150,9 @@ func (u usage) times(f float64) usage {
 func (b *bench) measureOperation(ctx context.Context, op operation, connections int) error {
 	if err := b.prepare(ctx, op); err != nil {
 		return err
+	}
+	if err := b.warm(ctx, op, b.rig.apiAddr, connections); err != nil {
+		return fmt.Errorf("%s: %w", op.name, err)
 	}
 	before, err := b.pace(ctx, op.kind, connections)
 	if err != nil {
@@ -249,7 +257,11 @@ func (b *bench) measureBaselines(ctx context.Context, k kind, connections int) e
 	if err != nil {
 		return err
 	}
-	bare, err := b.load(ctx, bareOperation(k, b.options.clusters), b.rig.bare, b.rig.bareAddr, b.rig.bareDB, connections)
+	op := bareOperation(k, b.options.clusters)
+	if err := b.warm(ctx, op, b.rig.bareAddr, connections); err != nil {
+		return fmt.Errorf("%s, bare handler: %w", k, err)
+	}
+	bare, err := b.load(ctx, op, b.rig.bare, b.rig.bareAddr, b.rig.bareDB, connections)
 	if err != nil {
 		return fmt.Errorf("%s, bare handler: %w", k, err)
 	}
@@ -276,23 +288,27 @@ func bareOperation(k kind, clusters int) operation {
 	panic("load: no operation of kind " + string(k))
 }
 
-// load puts an operation's load on a subject, after a warm-up that does not count:
-// connections are made and statements prepared once in a process's life. What the
-// operations leave to be done after their answers counts; what the service does at rest does not.
+// warm puts load on a subject that does not count: connections are made and statements prepared once in a
+// process's life.
+func (b *bench) warm(ctx context.Context, op operation, addr string, connections int) error {
+	if _, err := generate(ctx, addr, connections, b.options.warmUp, op.next); err != nil {
+		return err
+	}
+	return b.settle(ctx, op)
+}
+
+// settle waits for what an operation leaves to be done after its answer.
+func (b *bench) settle(ctx context.Context, op operation) error {
+	if !op.writes {
+		return nil
+	}
+	return b.rig.settle(ctx)
+}
+
+// load puts an operation's load on a subject that is warm. What the operations leave to be done after their
+// answers counts; what the service does at rest does not.
 func (b *bench) load(ctx context.Context, op operation, p *process, addr string, db *pgx.Conn, connections int) (result, error) {
 	r := result{operation: op.name, subject: subjectService, connections: connections, bar: op.bar, kind: op.kind}
-	if _, err := generate(ctx, addr, connections, b.options.warmUp, op.next); err != nil {
-		return r, err
-	}
-	settle := func() error {
-		if !op.writes {
-			return nil
-		}
-		return b.rig.settle(ctx)
-	}
-	if err := settle(); err != nil {
-		return r, err
-	}
 	var err error
 	began := time.Now()
 	r.used, err = b.meter(ctx, p, db, func() error {
@@ -301,7 +317,7 @@ func (b *bench) load(ctx context.Context, op operation, p *process, addr string,
 		if err != nil {
 			return err
 		}
-		return settle()
+		return b.settle(ctx, op)
 	})
 	rest := b.background.times(time.Since(began).Seconds())
 	if p != b.rig.service {

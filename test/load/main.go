@@ -77,8 +77,8 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.out, "out", filepath.Join("bench-out", time.Now().UTC().Format("20060102T150405Z")), "folder of the results")
 	flags.IntVar(&o.clusters, "clusters", 10_000, "clusters in the database")
 	flags.DurationVar(&o.duration, "duration", time.Second, "length of each measurement")
-	flags.IntVar(&o.rounds, "rounds", 3, "measurements of each operation, of which the middle one counts")
-	flags.DurationVar(&o.warmUp, "warm-up", 500*time.Millisecond, "load before each measurement")
+	flags.IntVar(&o.rounds, "rounds", 5, "measurements of each operation, of which the middle one counts")
+	flags.DurationVar(&o.warmUp, "warm-up", 500*time.Millisecond, "load before the first measurement of an operation")
 	only := flags.String("run", "", "measure the operations whose name matches this regular expression, such as ^list")
 	connections := flags.String("connections", "8,32", "numbers of connections")
 	if err := flags.Parse(args); err != nil {
