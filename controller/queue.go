@@ -1,0 +1,173 @@
+package controller
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+)
+
+// key names a resource. A node pool has its cluster's id too.
+type key struct {
+	kind Kind
+	id   string
+}
+
+// delivery is an event to be settled once.
+type delivery interface {
+	Ack()
+	Nack()
+}
+
+// job is what a worker takes: a resource, and all events that led to it.
+type job struct {
+	key
+
+	clusterID string
+	event     v1.Event // the latest; zero for a pause that has run out
+	events    []delivery
+}
+
+// settle acknowledges all events of the job, or gives them back.
+func (j job) settle(handled bool) {
+	for _, d := range j.events {
+		if handled {
+			d.Ack()
+		} else {
+			d.Nack()
+		}
+	}
+}
+
+// queue holds what is to be reconciled: each resource at most once, and none that a worker has in hand. It is safe for
+// concurrent use.
+type queue struct {
+	mu      sync.Mutex
+	waiting []key       // in the order of their coming
+	jobs    map[key]job // of those that wait
+	busy    map[key]bool
+	timers  map[key]*time.Timer
+	closed  bool
+	// ready has a token when a worker may find something.
+	ready chan struct{}
+}
+
+func newQueue() *queue {
+	return &queue{jobs: map[key]job{}, busy: map[key]bool{}, timers: map[key]*time.Timer{}, ready: make(chan struct{}, 1)}
+}
+
+// add has a resource reconciled; what waits already takes the event along. After close events are given back.
+func (q *queue) add(k key, clusterID string, e v1.Event, d delivery) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		if d != nil {
+			d.Nack()
+		}
+		return
+	}
+	q.stopTimer(k)
+	j, waits := q.jobs[k]
+	if !waits {
+		j = job{key: k, clusterID: clusterID}
+		if !q.busy[k] {
+			q.waiting = append(q.waiting, k)
+		}
+	}
+	if d != nil {
+		j.events = append(j.events, d)
+		if e.Generation >= j.event.Generation {
+			j.event = e
+		}
+	}
+	q.jobs[k] = j
+	q.signal()
+}
+
+// addAfter has a resource reconciled after a pause, unless an event comes before.
+func (q *queue) addAfter(k key, clusterID string, pause time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, waits := q.jobs[k]; waits || q.closed {
+		return
+	}
+	q.stopTimer(k)
+	q.timers[k] = time.AfterFunc(pause, func() { q.add(k, clusterID, v1.Event{}, nil) })
+}
+
+// take returns the next job, or false once ctx has ended. The caller calls done for it.
+func (q *queue) take(ctx context.Context) (job, bool) {
+	for {
+		q.mu.Lock()
+		if len(q.waiting) > 0 && ctx.Err() == nil {
+			k := q.waiting[0]
+			q.waiting = slices.Delete(q.waiting, 0, 1)
+			j := q.jobs[k]
+			delete(q.jobs, k)
+			q.busy[k] = true
+			q.signal()
+			q.mu.Unlock()
+			return j, true
+		}
+		q.mu.Unlock()
+		select {
+		case <-q.ready:
+		case <-ctx.Done():
+			return job{}, false
+		}
+	}
+}
+
+// done lets a resource be taken again.
+func (q *queue) done(k key) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.busy, k)
+	if _, waits := q.jobs[k]; waits {
+		q.waiting = append(q.waiting, k)
+		q.signal()
+	}
+}
+
+// close gives back all events that wait, and takes none any more.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	for k := range q.timers {
+		q.stopTimer(k)
+	}
+	for k, j := range q.jobs {
+		j.settle(false)
+		delete(q.jobs, k)
+	}
+	q.waiting = nil
+}
+
+// length is how many resources wait.
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.jobs)
+}
+
+// stopTimer forgets a pause; the caller holds the lock.
+func (q *queue) stopTimer(k key) {
+	if t := q.timers[k]; t != nil {
+		t.Stop()
+		delete(q.timers, k)
+	}
+}
+
+// signal wakes a worker while there is something to take; the caller holds the lock.
+func (q *queue) signal() {
+	if len(q.waiting) == 0 {
+		return
+	}
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
