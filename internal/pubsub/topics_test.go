@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/pubsub"
 )
 
 // A start does not wait for Pub/Sub, and does not fail without it.
