@@ -31,7 +31,7 @@ const (
 )
 
 // Patience is how long a Backend waits for what must happen before it fails the test.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Backend is a running service. Its methods fail the test when they cannot do what they are for, so they are called from
 // the goroutine of the test; those that say so are safe for others.
