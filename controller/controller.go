@@ -119,12 +119,12 @@ func (o *Options) setDefaults() error {
 	}
 	for _, k := range o.Kinds {
 		if k != KindCluster && k != KindNodePool {
-			faults = append(faults, fmt.Errorf("Kinds: there is no kind %q", k))
+			faults = append(faults, fmt.Errorf("there is no kind %q for Kinds", k))
 		}
 	}
 	for i, n := range o.Needs {
 		if n.Controller == "" || n.Controller == o.Name {
-			faults = append(faults, fmt.Errorf("Needs: %q is no other controller", n.Controller))
+			faults = append(faults, fmt.Errorf("%q is no other controller for Needs", n.Controller))
 		}
 		o.Needs = slices.Clone(o.Needs)
 		o.Needs[i].Condition = cmp.Or(n.Condition, v1.ConditionAvailable)
@@ -192,7 +192,7 @@ func (w *worker) register(ctx context.Context) error {
 		e, refused := errors.AsType[*client.Error](err)
 		switch {
 		case err == nil || ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it is to stop, which is no failure
 		case refused && e.Status < 500 && e.Status != 429:
 			return fmt.Errorf("register controller %s: %w", w.options.Name, err)
 		case !said:
