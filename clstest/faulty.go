@@ -25,6 +25,7 @@ func newFaulty(t testing.TB, address string) *faulty {
 	f := &faulty{to: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	f.to.Transport = transport
+	f.to.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) } // The caller has left.
 	f.share.Store(0.0)
 	f.server = httptest.NewServer(f)
 	t.Cleanup(func() {
