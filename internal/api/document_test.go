@@ -517,12 +517,12 @@ func probesOfStatus(of collection) []probe {
 func probesOfExplanation(of collection) []probe {
 	explain := of.path + "/{id}/explain"
 	at := func(name string) string { return of.declare(ada, `{"name":"`+name+`"}`).ID }
-	ill, new, held := at("ill"), at("untouched"), at("held-up")
+	ill, fresh, held := at("ill"), at("untouched"), at("held-up")
 	of.report(ill, reportWithError)
 	of.hold(held)
 	return []probe{
 		{explain, call{method: "GET", path: of.path + "/" + ill + "/explain", as: ada}, 200},
-		{explain, call{method: "GET", path: of.path + "/" + new + "/explain", as: controller}, 200},
+		{explain, call{method: "GET", path: of.path + "/" + fresh + "/explain", as: controller}, 200},
 		{explain, call{method: "GET", path: of.path + "/" + held + "/explain", as: admin}, 200},
 		{explain, call{method: "GET", path: of.path + "/x/explain", as: ada}, 400},
 		{explain, call{method: "GET", path: of.path + "/" + ill + "/explain", as: bob}, 404},

@@ -50,21 +50,23 @@ func (c Cadence) next(f Facts, status v1.Status, p Place) *v1.NextEvent {
 // opening says what has become of the resource.
 func (t *tally) opening(f Facts, out Outcome) []string {
 	noun, progress := f.Object.Kind.Noun(), t.progress()
-	is := fmt.Sprintf("The %s is %s at generation %d", noun, out.Status.Phase, f.Object.Generation)
+	sentence := fmt.Sprintf("The %s is %s at generation %d", noun, out.Status.Phase, f.Object.Generation)
 	switch {
 	case out.Status.Phase == v1.PhaseDeleting:
 		return openingOfTheEnd(f.Object)
 	case out.Status.Phase == v1.PhasePending:
 		return t.openingOfTheBeginning(f.Object)
 	case out.Status.Phase == v1.PhaseReady:
-		return []string{fmt.Sprintf("All is well: the %s is Ready at generation %d, with %s: %s.", noun, f.Object.Generation, progress, names(t.expected))}
+		sentence = fmt.Sprintf("All is well: the %s is Ready at generation %d, with %s: %s.",
+			noun, f.Object.Generation, progress, names(t.expected))
 	case out.Status.Reason == ReasonControllerFailed:
-		return []string{fmt.Sprintf("%s because of %s: %s.", is, names(t.failed), progress)}
+		sentence += fmt.Sprintf(" because of %s: %s.", names(t.failed), progress)
 	case out.Status.Reason == ReasonProgressDeadlineExceeded:
-		return []string{fmt.Sprintf("%s: there was no progress within %s of %s; %s.", is, IntervalName(f.ProgressDeadline), moment(t.since), progress)}
+		sentence += fmt.Sprintf(": there was no progress within %s of %s; %s.", IntervalName(f.ProgressDeadline), moment(t.since), progress)
 	default:
-		return []string{fmt.Sprintf("%s: %s.", is, progress)}
+		sentence += ": " + progress + "."
 	}
+	return []string{sentence}
 }
 
 func (t *tally) openingOfTheBeginning(o Object) []string {
@@ -101,13 +103,13 @@ func closing(f Facts, out Outcome, next *v1.NextEvent) []string {
 	case f.Object.ended():
 		return sentences
 	case next == nil:
-		return append(sentences, fmt.Sprintf("The %s is paused: no event comes by itself, only those of changes and of POST .../reconcile.", f.Object.Kind.Noun()))
+		return append(sentences, fmt.Sprintf("The %s is paused: no event comes by itself, only those of changes and of POST .../reconcile.",
+			f.Object.Kind.Noun()))
 	case next.DueAt.After(f.Now):
 		return append(sentences, fmt.Sprintf("The next event, %s, is due at %s in the %s lane.", next.Type, moment(next.DueAt), next.Lane))
-	default:
-		return append(sentences, fmt.Sprintf("The next event, %s, has been due since %s in the %s lane: the next pass of the scheduler sends it.",
-			next.Type, moment(next.DueAt), next.Lane))
 	}
+	return append(sentences, fmt.Sprintf("The next event, %s, has been due since %s in the %s lane: the next pass sends it.",
+		next.Type, moment(next.DueAt), next.Lane))
 }
 
 // waits returns for whom a resource waits, in the order of the names, and why in sentences, of which
@@ -162,7 +164,8 @@ func (f Facts) notReady(r Report) (w v1.WaitedFor, sentence string) {
 		sentence = "reports Failed=True since " + moment(*w.Since)
 	case r.LastError != nil:
 		w.Why = v1.WaitError
-		sentence = fmt.Sprintf("reports an error of type %s, which it will retry, since %s", shorten(r.LastError.ErrorType, maxName), moment(*w.Since))
+		sentence = fmt.Sprintf("reports an error of type %s, which it will retry, since %s",
+			shorten(r.LastError.ErrorType, maxName), moment(*w.Since))
 	default:
 		w.Why, w.Since = v1.WaitNotAvailable, &r.AvailableChangedAt
 		sentence = "has not been available since " + moment(*w.Since)

@@ -43,8 +43,8 @@ func waited(name, why, message string, since int) v1.WaitedFor {
 
 const inAttention = "The next event, cluster.reconcile, is due at 2026-03-01T12:06:00Z in the attention lane."
 
-// explainRows are the stories, each of what was reported and what is told.
-func explainRows() []struct {
+// explainRow is a story: of what was reported, what is told.
+type explainRow struct {
 	why       string
 	facts     Facts
 	place     func(*Place)
@@ -52,18 +52,12 @@ func explainRows() []struct {
 	waiting   []v1.WaitedFor
 	next      string // the event and its lane; "" for none
 	sentences []string
-} {
+}
+
+func explainRows() []explainRow {
 	same := func(*Place) {}
 	deadline := "Without progress it counts as Failed from 2026-03-01T12:31:00Z on."
-	return []struct {
-		why       string
-		facts     Facts
-		place     func(*Place)
-		reason    string
-		waiting   []v1.WaitedFor
-		next      string
-		sentences []string
-	}{
+	return []explainRow{
 		{
 			"nobody has reported, and nobody has to", factsOf().expecting(), same, ReasonNoControllers, nil, "cluster.reconcile attention",
 			[]string{
@@ -73,7 +67,8 @@ func explainRows() []struct {
 		},
 		{
 			"nobody has reported, and one has to", factsOf().expecting("dns"), same, ReasonNoControllers,
-			[]v1.WaitedFor{waited("dns", v1.WaitNeverReported, "", 0)}, "cluster.reconcile attention",
+			[]v1.WaitedFor{waited("dns", v1.WaitNeverReported, "", 0)},
+			"cluster.reconcile attention",
 			[]string{
 				"The cluster is Pending: no controller has reported on it yet.",
 				"dns is required, and has not reported; it has been waited for since 2026-03-01T12:00:00Z.", inAttention,
@@ -81,7 +76,8 @@ func explainRows() []struct {
 		},
 		{
 			"one of three is behind", factsOf(up("dns"), up("infra"), saying("net", 1, "Available=True").words("all up")), same, ReasonPartialProgress,
-			[]v1.WaitedFor{waited("net", v1.WaitBehindGeneration, "all up", 0)}, "cluster.reconcile attention",
+			[]v1.WaitedFor{waited("net", v1.WaitBehindGeneration, "all up", 0)},
+			"cluster.reconcile attention",
 			[]string{
 				"The cluster is Progressing at generation 2: 2 of 3 controllers ready; waiting for net.",
 				`net has not reported on generation 2, which began at 2026-03-01T12:00:00Z; its report is of generation 1; it says "all up".`,
@@ -90,7 +86,9 @@ func explainRows() []struct {
 		},
 		{
 			"one is not available, on two lines", factsOf(up("dns"), up("infra"), saying("net", 2, "Available=False").words("no route\nto \"it\"")), same,
-			ReasonPartialProgress, []v1.WaitedFor{waited("net", v1.WaitNotAvailable, "no route\nto \"it\"", 1)}, "cluster.reconcile attention",
+			ReasonPartialProgress,
+			[]v1.WaitedFor{waited("net", v1.WaitNotAvailable, "no route\nto \"it\"", 1)},
+			"cluster.reconcile attention",
 			[]string{
 				"The cluster is Progressing at generation 2: 2 of 3 controllers ready; waiting for net.",
 				`net has not been available since 2026-03-01T12:01:00Z; it says "no route\nto \"it\"".`, deadline, inAttention,
@@ -102,7 +100,9 @@ func explainRows() []struct {
 				r.LastError.ErrorCode = "QUOTA"
 				return r
 			}()), same,
-			ReasonControllersWithErrors, []v1.WaitedFor{waited("net", v1.WaitError, "QUOTA", 1)}, "cluster.reconcile attention",
+			ReasonControllersWithErrors,
+			[]v1.WaitedFor{waited("net", v1.WaitError, "QUOTA", 1)},
+			"cluster.reconcile attention",
 			[]string{
 				"The cluster is Progressing at generation 2: 2 of 3 controllers ready; waiting for net.",
 				`net reports an error of type Transient, which it will retry, since 2026-03-01T12:01:00Z; it says "QUOTA".`, deadline, inAttention,
@@ -110,7 +110,9 @@ func explainRows() []struct {
 		},
 		{
 			"an error that needs help", factsOf(up("dns"), up("infra"), saying("net", 2, "Available=True").failing(v1.ErrorConfiguration).words("no such zone")),
-			same, ReasonControllerFailed, []v1.WaitedFor{waited("net", v1.WaitError, "no such zone", 1)}, "cluster.reconcile attention",
+			same, ReasonControllerFailed,
+			[]v1.WaitedFor{waited("net", v1.WaitError, "no such zone", 1)},
+			"cluster.reconcile attention",
 			[]string{
 				"The cluster is Failed at generation 2 because of net: 2 of 3 controllers ready; waiting for net.",
 				`net reports an error of type Configuration, which needs help, since 2026-03-01T12:01:00Z; it says "no such zone".`, inAttention,
@@ -122,7 +124,9 @@ func explainRows() []struct {
 				r.Conditions[0].Message, r.Conditions[1].Reason = "up", "Exploded"
 				return r
 			}()), same,
-			ReasonControllerFailed, []v1.WaitedFor{waited("net", v1.WaitError, "Exploded", 1)}, "cluster.reconcile attention",
+			ReasonControllerFailed,
+			[]v1.WaitedFor{waited("net", v1.WaitError, "Exploded", 1)},
+			"cluster.reconcile attention",
 			[]string{
 				"The cluster is Failed at generation 2 because of net: 2 of 3 controllers ready; waiting for net.",
 				`net reports Failed=True since 2026-03-01T12:01:00Z; it says "Exploded".`, inAttention,
@@ -130,11 +134,13 @@ func explainRows() []struct {
 		},
 		{
 			"the deadline has passed, and the wake-up is late", factsOf(up("dns"), saying("net", 2, "Available=False")).expecting("dns", "net").at(minute(40)), same,
-			ReasonProgressDeadlineExceeded, []v1.WaitedFor{waited("net", v1.WaitNotAvailable, "", 1)}, "cluster.reconcile attention",
+			ReasonProgressDeadlineExceeded,
+			[]v1.WaitedFor{waited("net", v1.WaitNotAvailable, "", 1)},
+			"cluster.reconcile attention",
 			[]string{
 				"The cluster is Failed at generation 2: there was no progress within 30m of 2026-03-01T12:01:00Z; 1 of 2 controllers ready; waiting for net.",
 				"net has not been available since 2026-03-01T12:01:00Z.",
-				"The next event, cluster.reconcile, has been due since 2026-03-01T12:06:00Z in the attention lane: the next pass of the scheduler sends it.",
+				"The next event, cluster.reconcile, has been due since 2026-03-01T12:06:00Z in the attention lane: the next pass sends it.",
 			},
 		},
 		{
@@ -162,7 +168,9 @@ func explainRows() []struct {
 		},
 		{
 			"a deletion is held, by one who says why", factsOf(up("dns"), saying("net", 2, "Finalized=False", "Available=False").words("draining")).deleted("dns", "net"), same,
-			ReasonWaitingForFinalizers, []v1.WaitedFor{waited("dns", v1.WaitFinalizer, "", 4), waited("net", v1.WaitFinalizer, "draining", 4)}, "cluster.deleted attention",
+			ReasonWaitingForFinalizers,
+			[]v1.WaitedFor{waited("dns", v1.WaitFinalizer, "", 4), waited("net", v1.WaitFinalizer, "draining", 4)},
+			"cluster.deleted attention",
 			[]string{
 				"The deletion of the cluster was asked for at 2026-03-01T12:04:00Z.",
 				"dns holds the deletion until it reports Finalized=True.",
@@ -241,7 +249,7 @@ func TestExplainIsBounded(t *testing.T) {
 	for i := range 1000 {
 		name := fmt.Sprintf("controller-%04d", i)
 		f.Expected.Names = append(f.Expected.Names, name)
-		f.Reports = append(f.Reports, saying(name, 2, "Available=False").words(strings.Repeat("長", 10_000)))
+		f.Reports = append(f.Reports, saying(name, 2, "Available=False").words(strings.Repeat("\u9577", 10_000)))
 	}
 	for _, f := range []Facts{f, f.deleted(f.Expected.Names...)} {
 		ref, place := aCluster()
@@ -343,7 +351,7 @@ func whyIsTheFirstThatHolds(t *rapid.T, f Facts, _ Place, e v1.Explanation) {
 			want, since = "NeverReported", f.Object.GenerationStartedAt
 		case f.Reports[at].ObservedGeneration < f.Object.Generation:
 			want, since = "BehindGeneration", f.Object.GenerationStartedAt
-		case f.Reports[at].LastError != nil || holds(f.Reports[at], "Failed", "True"):
+		case f.Reports[at].LastError != nil || conditionStatus(f.Reports[at].Conditions, "Failed") == "True":
 			want, since = "Error", f.Reports[at].CountedAt
 		default:
 			want, since = "NotAvailable", f.Reports[at].AvailableChangedAt
