@@ -266,13 +266,13 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"reason":      "The reason of that status",
 		"sentences":   "The explanation for people, in the order in which one would tell it. The wording may change at any time",
 		"waiting_for": "All controllers that are waited for, in the order of their names",
-		"next_event":  "What the scheduler sends next; absent while it is paused and when its deletion waits for nobody any more: nothing comes then",
+		"next_event":  "What the scheduler sends next; absent when nothing comes by itself: it is paused, or its deletion waits for nobody any more",
 	},
 	"WaitedFor": {
 		"":                "A controller that is waited for",
 		"controller_name": "The controller",
 		"why": "Finalizer (a deletion waits for its Finalized=True), NeverReported (it is required), BehindGeneration (its report is of " +
-			"an older generation), Error (it reports one, or Failed=True) or NotAvailable (it does not report Available=True); the first that holds",
+			"an older generation), Error (it reports one, or Failed=True) or NotAvailable (it does not report Available=True): the first that holds",
 		"message": "What it says itself, the first 256 characters; empty when it says nothing",
 		"since":   "When that began, by the database's clock",
 	},
