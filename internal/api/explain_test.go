@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +22,8 @@ type explained struct {
 	collection
 
 	use *service.Resources
+	// http is the server on a port of its own.
+	http *httptest.Server
 }
 
 // eachExplained is eachKind with the use cases behind the server.
@@ -31,7 +36,9 @@ func eachExplained(t *testing.T, test func(of explained)) {
 			b := newBackend(t, func(o *api.Options) {
 				use = map[models.Kind]*service.Resources{models.KindCluster: o.Clusters, models.KindNodePool: o.NodePools}
 			})
-			test(explained{b.collection(kind, ada), use[kind]})
+			server := httptest.NewServer(b.server)
+			t.Cleanup(server.Close)
+			test(explained{b.collection(kind, ada), use[kind], server})
 		})
 	}
 }
@@ -39,7 +46,20 @@ func eachExplained(t *testing.T, test func(of explained)) {
 // explain asks why, and holds the answer against the status and the schedule of the same moment.
 func (of explained) explain(id string) v1.Explanation {
 	of.t.Helper()
-	e := into[v1.Explanation](of.get(ada, of.path+"/"+id+"/explain").is(http.StatusOK))
+	r, err := http.NewRequestWithContext(of.t.Context(), http.MethodGet, of.http.URL+of.path+"/"+id+"/explain", nil)
+	if err != nil {
+		of.t.Fatal(err)
+	}
+	r.Header.Set("X-User-Email", ada)
+	answer, err := of.http.Client().Do(r)
+	if err != nil {
+		of.t.Fatal(err)
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		of.t.Fatal(err)
+	}
+	e := into[v1.Explanation](reply{t: of.t, status: answer.StatusCode, header: answer.Header, body: string(text)}.is(http.StatusOK))
 	if s := of.status(id); e.Phase != s.Status.Phase || e.Reason != s.Status.Reason || e.Generation != s.Generation ||
 		e.ClusterID != of.clusterOf(id) || (e.NodePoolID == id) != (of.kind == models.KindNodePool) {
 		of.t.Errorf("explained as %+v; the status is %+v", e, s)

@@ -266,7 +266,7 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"reason":      "The reason of that status",
 		"sentences":   "The explanation for people, in the order in which one would tell it. The wording may change at any time",
 		"waiting_for": "All controllers that are waited for, in the order of their names",
-		"next_event":  "What the scheduler sends next; absent when nothing comes by itself: it is paused, or its deletion waits for nobody any more",
+		"next_event":  "What the scheduler sends next; absent when nothing comes by itself: while paused, or once a deletion waits for nobody",
 	},
 	"WaitedFor": {
 		"":                "A controller that is waited for",
