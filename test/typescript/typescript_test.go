@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
 // patience is far above what anything here takes, on a busy machine and with a slow network too.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // document is where the folder's scripts find the OpenAPI document.
 const document = "../../internal/api/openapi.yaml"
