@@ -65,6 +65,16 @@ func TestTypeScript(t *testing.T) {
 	})
 }
 
+// An address in the lock would send everybody to the registry of whoever wrote it.
+func TestLockNamesNoRegistry(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("package-lock.json")
+	must(t, err)
+	if strings.Contains(string(text), `"resolved"`) {
+		t.Error("package-lock.json says where packages were fetched from; remove it and run npm install here, where .npmrc leaves that out")
+	}
+}
+
 // folder is a copy of this one, in a tree of its own with the document. A test of the copy leaves
 // nothing behind, and go test, which caches a result with the files that the test has opened,
 // notices a change of any of them.
