@@ -21,7 +21,7 @@ EMULATOR = $(wildcard $(SDK)/platform/pubsub-emulator)
 EMULATOR_TESTS = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build.*emulator' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dev dev-reset test test-faults test-emulator emulator race bench fmt lint generate
+.PHONY: help setup build dev dev-reset test test-faults test-emulator emulator race bench fmt lint lint-openapi generate
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,10 @@ fmt: ## Format the code
 
 lint: ## Run the linters
 	$(TOOL) golangci-lint run ./...
+
+lint-openapi: ## Run the linter of the OpenAPI document (needs Node.js, and installs it where it can)
+	@scripts/node-setup.sh
+	cd test/typescript && npm ci && npm run lint
 
 generate: ## Write the generated files anew
 	go generate ./...

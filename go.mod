@@ -2,6 +2,9 @@ module github.com/cls-backend/cls-backend
 
 go 1.26.0
 
+// What npm installs, which can have Go files in it.
+ignore node_modules
+
 require (
 	cloud.google.com/go/pubsub/v2 v2.8.1
 	github.com/caarlos0/env/v11 v11.4.2

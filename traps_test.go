@@ -121,7 +121,7 @@ func files(t *testing.T, suffixes ...string) map[string]string {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && file != "." && strings.HasPrefix(d.Name(), ".") {
+		if d.IsDir() && file != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
 			return fs.SkipDir
 		}
 		if slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(file, s) }) {

@@ -56,7 +56,10 @@ type openAPI struct {
 		Responses   map[string]struct {
 			bodies
 			Description string
-			Headers     map[string]any
+			Headers     map[string]struct {
+				Description string
+				Schema      struct{ Description string }
+			}
 		}
 	}
 	Components struct {
@@ -188,8 +191,13 @@ func TestDocument_IsComplete(t *testing.T) {
 				}
 			}
 			for status, response := range op.Responses {
-				if response.Description == "" || response.Headers["X-Request-ID"] == nil {
+				if response.Description == "" || response.Headers["X-Request-ID"].Description == "" {
 					t.Errorf("%s %s lacks a description or the request id", what, status)
+				}
+				for name, h := range response.Headers {
+					if h.Description == "" && h.Schema.Description == "" {
+						t.Errorf("%s %s: header %s lacks a description", what, status, name)
+					}
 				}
 			}
 			if op.Responses["500"].Description == "" {

@@ -109,8 +109,8 @@ func (r *rig) pgbenchCommand(ctx context.Context, connections int, d time.Durati
 	if err != nil {
 		return nil, err
 	}
-	// A second or so goes by before the measurement begins.
-	seconds := strconv.Itoa(int(math.Ceil(d.Seconds()+0.5)) + 1)
+	// A second or two go by before the measurement begins.
+	seconds := strconv.Itoa(int(math.Ceil(d.Seconds()+0.5)) + 2)
 	conditions, err := json.Marshal(report(1, 0).Conditions)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func (c *collection[R, L, S]) registerHistory(api huma.API) {
 			v1.CodeInvalidField, v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeForbidden, v1.CodeNotFound, v1.CodeClusterDeleting,
 			v1.CodePreconditionFailed,
 		},
-		only: c.only(api, models.Actor.MayWrite), tagged: true,
+		only: c.only(api, models.Actor.MayWrite),
 	}.operation(), c.Rollback)
 	huma.Register(api, spec{
 		id: "list" + c.name() + "Events", method: http.MethodGet, path: member + "/events", tag: c.tag(),

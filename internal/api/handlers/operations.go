@@ -65,7 +65,6 @@ func (c *collection[R, L, S]) registerReads(api huma.API) {
 		summary: "Get " + c.a(), description: "The " + noun + " with its status as of now. Its ETag is the resource version.",
 		success: success{http.StatusOK, "The " + noun, c.examples.one},
 		errors:  []v1.Code{v1.CodeInvalidID, v1.CodeInvalidQuery, v1.CodeNotFound},
-		tagged:  true,
 	}.operation(), c.Get)
 }
 
@@ -83,7 +82,7 @@ func (c *collection[R, L, S]) registerChanges(api huma.API) {
 			" event. Output-only fields are accepted and ignored.",
 		params:  []*huma.Param{idempotencyParam()},
 		success: success{http.StatusCreated, "The " + noun + ", as it is stored", c.examples.one},
-		errors:  c.createErrors(), only: writers, tagged: true,
+		errors:  c.createErrors(), only: writers,
 	}.operation(), c.Create)
 	huma.Register(api, spec{
 		id: "update" + c.name(), method: http.MethodPut, path: member, tag: c.tag(),
@@ -92,14 +91,14 @@ func (c *collection[R, L, S]) registerChanges(api huma.API) {
 			"Redacted and defaulted fields of the spec that are absent keep theirs, and null removes them. " +
 			"A change of the spec begins a new generation; an update that changes nothing leaves no trace. " +
 			"What is being deleted takes no change.",
-		params: []*huma.Param{ifMatchParam()}, success: changed, errors: changeErrors, only: writers, tagged: true,
+		params: []*huma.Param{ifMatchParam()}, success: changed, errors: changeErrors, only: writers,
 	}.operation(), c.Update)
 	huma.Register(api, spec{
 		id: "patch" + c.name(), method: http.MethodPatch, path: member, tag: c.tag(),
 		summary: "Change parts of " + c.a(),
 		description: "A JSON Merge Patch (RFC 7396) on spec, labels, description, paused and deletion_protection: " +
 			"what it does not name keeps its value, and null removes. The result is judged like that of a PUT.",
-		params: []*huma.Param{ifMatchParam()}, success: changed, errors: changeErrors, only: writers, tagged: true,
+		params: []*huma.Param{ifMatchParam()}, success: changed, errors: changeErrors, only: writers,
 	}.operation(), c.Patch)
 	huma.Register(api, spec{
 		id: "delete" + c.name(), method: http.MethodDelete, path: member, tag: c.tag(),

@@ -30,8 +30,8 @@ type CreateInput struct {
 
 // Created is the answer to it.
 type Created[R any] struct {
-	ETag     string `header:"ETag"`
-	Location string `header:"Location"`
+	ETag     string `header:"ETag" doc:"The resource version, in quotes"`
+	Location string `header:"Location" doc:"The path of what was created"`
 	Body     types.Rendered[R]
 }
 
@@ -79,7 +79,7 @@ type GetInput struct {
 
 // Output is a resource with its entity tag.
 type Output[R any] struct {
-	ETag string `header:"ETag"`
+	ETag string `header:"ETag" doc:"The resource version, in quotes"`
 	Body types.Rendered[R]
 }
 

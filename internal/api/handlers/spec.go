@@ -33,8 +33,8 @@ type spec struct {
 	failing *success
 	errors  []v1.Code
 	only    huma.Middlewares
-	// open calls need no identity; tagged ones answer with an ETag.
-	open, tagged bool
+	// open calls need no identity.
+	open bool
 }
 
 // success is an answer that is no error.
@@ -76,12 +76,9 @@ func (s spec) responses() map[string]*huma.Response {
 	for _, code := range codes {
 		byStatus[code.HTTPStatus()] = append(byStatus[code.HTTPStatus()], code)
 	}
-	all := map[string]*huma.Response{strconv.Itoa(s.success.status): s.success.response(s.tagged)}
-	if s.success.status == http.StatusCreated {
-		all[strconv.Itoa(http.StatusCreated)].Headers["Location"] = header("The path of what was created")
-	}
+	all := map[string]*huma.Response{strconv.Itoa(s.success.status): s.success.response()}
 	if s.failing != nil {
-		all[strconv.Itoa(s.failing.status)] = s.failing.response(false)
+		all[strconv.Itoa(s.failing.status)] = s.failing.response()
 	}
 	for status, codes := range byStatus {
 		all[strconv.Itoa(status)] = errorResponse(status, codes)
@@ -89,17 +86,14 @@ func (s spec) responses() map[string]*huma.Response {
 	return all
 }
 
-// response leaves the schema to huma, which knows the type.
-func (s success) response(tagged bool) *huma.Response {
+// response leaves the schema and the headers of the type to huma, which knows the type.
+func (s success) response() *huma.Response {
 	r := &huma.Response{
 		Description: s.description,
 		Headers:     map[string]*huma.Param{"X-Request-ID": requestIDHeader()},
 	}
 	if s.status != http.StatusNoContent {
 		r.Content = map[string]*huma.MediaType{mediaJSON: {Example: s.example}}
-	}
-	if tagged {
-		r.Headers["ETag"] = header("The resource version, in quotes")
 	}
 	return r
 }
