@@ -73,7 +73,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 func commands() map[string]command {
 	return map[string]command{
 		"exits": exits, "tidy": tidy, "report": reports, "register": registers, "spec": respec, "many": many, "id": setID,
-		"await": await, "quick": quick, "mode": mode,
+		"await": await, "until": until, "quick": quick, "mode": mode,
 	}
 }
 
@@ -206,12 +206,21 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// quick LIMIT PROGRAM ARGS... runs a program that takes less than a limit, at the best of three.
+// until PATTERN PROGRAM ARGS... runs a program again and again until its output matches.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	backend(ts).Await(args[0], func() bool {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		return pattern.MatchString(ts.ReadFile("stdout"))
+	})
+}
+
+// quick LIMIT PROGRAM ARGS... runs a program that takes less than a limit, at the best of five.
 func quick(ts *testscript.TestScript, _ bool, args []string) {
 	limit, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	best := time.Hour
-	for range 3 {
+	for range 5 {
 		begun := time.Now()
 		ts.Check(ts.Exec(args[1], args[2:]...))
 		best = min(best, time.Since(begun))
