@@ -29,8 +29,8 @@ func applyCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Create what does not exist, and change what is different",
-		Long: "Apply reads documents of kind Cluster and NodePool, several a file, and makes what they describe so. A document that says its\n" +
-			"generation is for that one alone: when the spec has changed since, nothing is done.",
+		Long: "Apply reads documents of kind Cluster and NodePool, several a file, and makes what they describe so. A document that says\n" +
+			"its generation is for that one alone: when the spec has changed since, nothing is done.",
 		Example: "  cls apply -f clusters/ --dry-run=server\n" +
 			"  cls get cluster hello -o yaml | sed s/nodes:.*/nodes:\\ 5/ | cls apply -f -\n\n" +
 			"  kind: Cluster\n" +
@@ -145,7 +145,7 @@ func within(path string, err error) error {
 func (s *session) applyOne(ctx context.Context, a *application, d sourced, all []sourced) error {
 	k := s.kindOf(d.plural)
 	if k.name == "nodepool" {
-		c, err := s.find(ctx, s.clusters(), cmp.Or(d.Cluster, d.ClusterID), "")
+		c, err := s.clusters().find(ctx, cmp.Or(d.Cluster, d.ClusterID), "")
 		if errors.Is(err, client.ErrNotFound) && a.dryRun != "" && declared(all, d.Cluster) {
 			_, err := fmt.Fprintf(s.out, "nodepool/%s created (dry run, unchecked: cluster/%s does not exist yet)\n", d.Name, d.Cluster)
 			return err
@@ -155,7 +155,7 @@ func (s *session) applyOne(ctx context.Context, a *application, d sourced, all [
 		}
 		d.ClusterID = c.ID
 	}
-	old, err := s.find(ctx, k, d.Name, d.ClusterID)
+	old, err := k.find(ctx, d.Name, d.ClusterID)
 	if errors.Is(err, client.ErrNotFound) {
 		r, err := k.create(ctx, d.document, a.dryRun.options(client.IdempotencyKey(rand.Text()))...)
 		if err != nil {
@@ -166,7 +166,7 @@ func (s *session) applyOne(ctx context.Context, a *application, d sourced, all [
 	if err != nil {
 		return err
 	}
-	r, done, err := s.change(ctx, old, d.document, a.dryRun.options()...)
+	r, done, err := old.change(ctx, d.document, a.dryRun.options()...)
 	if err != nil {
 		return err
 	}
@@ -180,17 +180,21 @@ func declared(all []sourced, name string) bool {
 
 // change makes a resource what a document says, and says whether that was anything else than it was. The document is for the
 // generation that it names, and for the one that was read when it names none.
-func (s *session) change(ctx context.Context, old resource, d document, o ...client.Option) (r resource, done string, err error) {
+func (r resource) change(ctx context.Context, d document, o ...client.Option) (made resource, done string, err error) {
 	if d.Generation == nil {
-		d.Generation = &old.Generation
+		d.Generation = &r.Generation
 	}
 	if d.Spec.IsEmpty() {
-		d.Spec = old.Spec
+		d.Spec = r.Spec
 	}
-	r, err = old.kind.update(ctx, old.ID, d, o...)
-	done = "configured"
-	if r.UpdatedAt.Equal(old.UpdatedAt) && r.Generation == old.Generation {
+	made, err = r.kind.update(ctx, r.ID, d, o...)
+	if done = "configured"; r.same(made) {
 		done = "unchanged"
 	}
-	return r, done, err
+	return made, done, err
+}
+
+// same reports whether nobody has changed a resource: what controllers report does not count.
+func (r resource) same(now resource) bool {
+	return now.UpdatedAt.Equal(r.UpdatedAt) && now.Generation == r.Generation
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,7 +38,7 @@ func patchCommand(g *globals) *cobra.Command {
 				return err
 			}
 			done := "patched"
-			if r.UpdatedAt.Equal(old.UpdatedAt) && r.Generation == old.Generation {
+			if old.same(r) {
 				done = "patched (no change)"
 			}
 			return s.tell(f, r, done, dry)
@@ -96,7 +95,7 @@ func (s *session) remove(ctx context.Context, d *deletion, args []string) error 
 	if d.reason != "" && !d.force {
 		return usage("--force --reason goes together", "--reason says why a deletion is forced, and there is no --force")
 	}
-	if len(args) > 0 && (canonical(args[0]) == "controllers" || strings.HasPrefix(args[0], "controller/")) {
+	if len(args) > 0 && ofControllers(args) {
 		return s.retire(ctx, d, args)
 	}
 	found, err := s.locate(ctx, args, false, d.cluster)

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 )
 
 // defaultURL is where make dev listens.
@@ -50,7 +50,7 @@ func loadConfig() (configuration, error) {
 	if err != nil {
 		return configuration{}, err
 	}
-	file, err := os.Open(path)
+	file, err := os.Open(path) //nolint:gosec // the file is the one that its user names
 	if errors.Is(err, fs.ErrNotExist) {
 		return configuration{}, nil
 	}
@@ -70,23 +70,13 @@ func loadConfig() (configuration, error) {
 }
 
 func parseConfig(r io.Reader, path string) (c configuration, err error) {
-	err = yaml.NewDecoder(r, yaml.DisallowUnknownField()).Decode(&c)
+	dec := yaml.NewDecoder(r)
+	dec.KnownFields(true)
+	err = dec.Decode(&c)
 	if err != nil && !errors.Is(err, io.EOF) {
-		// The error of the library would show the lines around, a token among them.
 		return c, usage("cls config view prints one that is right", "%s is no configuration of cls: %s", path, fault(err))
 	}
 	return c, nil
-}
-
-// fault is what the YAML library says is wrong, and where, without the text around it.
-func fault(err error) string {
-	if e, ok := errors.AsType[yaml.Error](err); ok {
-		if t := e.GetToken(); t != nil && t.Position != nil {
-			return fmt.Sprintf("line %d: %s", t.Position.Line, e.GetMessage())
-		}
-		return e.GetMessage()
-	}
-	return err.Error()
 }
 
 // secret reports whether there is a token in it.
@@ -100,7 +90,7 @@ func (c configuration) save() error {
 	if err != nil {
 		return err
 	}
-	text, err := yaml.Marshal(c)
+	text, err := encodeYAML(c)
 	if err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/cls-backend/cls-backend/client"
@@ -22,7 +21,9 @@ func configCommand(g *globals) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(getContextsCommand(), currentContextCommand(g), useContextCommand(), setContextCommand(g), deleteContextCommand(), viewCommand())
+	root.AddCommand(
+		getContextsCommand(), currentContextCommand(g), useContextCommand(), setContextCommand(g), deleteContextCommand(), viewCommand(),
+	)
 	return root
 }
 
@@ -53,7 +54,8 @@ func mark(holds bool, text string) string {
 
 func currentContextCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use: "current-context", Short: "Say which service is called, and as whom", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "current-context", Short: "Say which service is called, and as whom",
+		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig()
 			if err != nil {
@@ -198,9 +200,9 @@ func viewCommand() *cobra.Command {
 			for i := range c.Contexts {
 				c.Contexts[i].Token = mark(c.Contexts[i].Token != "", "REDACTED")
 			}
-			text, err := yaml.Marshal(c)
+			text, err := encodeYAML(c)
 			if err != nil {
-				return fmt.Errorf("print the configuration: %w", err)
+				return err
 			}
 			_, err = cmd.OutOrStdout().Write(text)
 			return err

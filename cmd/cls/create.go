@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -115,7 +116,7 @@ func (*dryRun) Type() string { return "where" }
 // Set implements pflag.Value.
 func (d *dryRun) Set(text string) error {
 	if text != "server" && text != "none" {
-		return fmt.Errorf("it is none or server")
+		return errors.New("it is none or server")
 	}
 	*d = dryRun(strings.TrimPrefix(text, "none"))
 	return nil
@@ -160,7 +161,7 @@ func readText(from string, in io.Reader) (text []byte, err error) {
 	case strings.HasPrefix(strings.TrimSpace(from), "{"):
 		return []byte(from), nil
 	default:
-		text, err = os.ReadFile(from)
+		text, err = os.ReadFile(from) //nolint:gosec // the file is the one that its user names
 	}
 	if err != nil {
 		return nil, &failure{message: fmt.Sprintf("%s cannot be read: %v", from, err), err: err}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -63,7 +64,7 @@ func (s *session) describe(ctx context.Context, n ref, within string) error {
 	if err != nil {
 		return err
 	}
-	events, err := s.timeline(ctx, r, lastEvents)
+	events, err := r.timeline(ctx, lastEvents)
 	if err != nil {
 		return err
 	}
@@ -202,9 +203,9 @@ func describeController(w io.Writer, c v1.Controller) error {
 		{"First seen", clock(c.FirstSeenAt)},
 		{"Retired", retired},
 		{"Heartbeat", heartbeat},
-		{"Clusters", fmt.Sprint(c.Clusters)},
-		{"Node pools", fmt.Sprint(c.NodePools)},
-		{"Behind on", fmt.Sprint(c.Lag)},
+		{"Clusters", strconv.FormatInt(c.Clusters, 10)},
+		{"Node pools", strconv.FormatInt(c.NodePools, 10)},
+		{"Behind on", strconv.FormatInt(c.Lag, 10)},
 	})
 }
 

@@ -5,11 +5,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
+	"slices"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
@@ -114,8 +111,8 @@ func parseDocuments(text []byte) ([]document, error) {
 			NodePools []json.RawMessage `json:"nodepools"`
 		}
 		entries := []json.RawMessage{v}
-		if json.Unmarshal(v, &list) == nil && list.Clusters != nil || list.NodePools != nil {
-			entries = append(list.Clusters, list.NodePools...)
+		if err := json.Unmarshal(v, &list); err == nil && (list.Clusters != nil || list.NodePools != nil) {
+			entries = slices.Concat(list.Clusters, list.NodePools)
 		}
 		for _, e := range entries {
 			var d document
@@ -144,48 +141,4 @@ func strictly(text []byte, into any) error {
 	}
 	message := strings.TrimPrefix(err.Error(), "json: ")
 	return usage("name, labels and spec stand at the top: cls get cluster NAME -o yaml shows one", "%s", message)
-}
-
-// parseValues reads the JSON values of a text of JSON or YAML. A document of nothing is none.
-func parseValues(text []byte) ([]json.RawMessage, error) {
-	var values []json.RawMessage
-	for dec := json.NewDecoder(bytes.NewReader(text)); ; {
-		var v json.RawMessage
-		switch err := dec.Decode(&v); {
-		case errors.Is(err, io.EOF):
-			return values, nil
-		case err != nil:
-			return parseYAML(text)
-		}
-		values = append(values, v)
-	}
-}
-
-func parseYAML(text []byte) ([]json.RawMessage, error) {
-	var values []json.RawMessage
-	for dec := yaml.NewDecoder(bytes.NewReader(text)); ; {
-		var v any
-		switch err := dec.Decode(&v); {
-		case errors.Is(err, io.EOF):
-			return values, nil
-		case err != nil:
-			return nil, usage("", "neither YAML nor JSON: %s", fault(err))
-		case v == nil:
-			continue
-		}
-		value, err := json.Marshal(v)
-		if err != nil {
-			return nil, usage("", "YAML that is no JSON: %v", err)
-		}
-		values = append(values, value)
-	}
-}
-
-// toYAML writes a JSON value as YAML, its fields in the same order.
-func toYAML(value []byte) ([]byte, error) {
-	text, err := yaml.JSONToYAML(value)
-	if err != nil {
-		return nil, fmt.Errorf("write YAML: %w", err)
-	}
-	return text, nil
 }

@@ -23,8 +23,8 @@ func editCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "edit KIND NAME",
 		Short: "Change something in your editor",
-		Long: "Edit opens what you may change, as YAML, in the editor that VISUAL or EDITOR names, and applies what you save. When it is refused,\n" +
-			"or when somebody else has changed the spec meanwhile, the editor opens again and says so.",
+		Long: "Edit opens what you may change, as YAML, in the editor that VISUAL or EDITOR names, and applies what you save. When it\n" +
+			"is refused, or when somebody else has changed the spec meanwhile, the editor opens again and says so.",
 		Example:           "  EDITOR=nano cls edit cluster hello",
 		ValidArgsFunction: completer{g}.targets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
@@ -67,7 +67,7 @@ func (s *session) edit(ctx context.Context, r resource) error {
 			return s.leave(d)
 		}
 		d.text = text
-		changed, done, err := s.applyDraft(ctx, d)
+		changed, done, err := d.apply(ctx)
 		if err == nil {
 			return s.tell(format{}, changed, done, "")
 		}
@@ -96,7 +96,7 @@ func (s *session) leave(d draft) error {
 	return &f
 }
 
-func (s *session) applyDraft(ctx context.Context, d draft) (resource, string, error) {
+func (d draft) apply(ctx context.Context) (resource, string, error) {
 	docs, err := parseDocuments(d.text)
 	if err != nil {
 		return resource{}, "", err
@@ -110,7 +110,7 @@ func (s *session) applyDraft(ctx context.Context, d draft) (resource, string, er
 	if docs[0].Labels == nil {
 		docs[0].Labels = map[string]string{} // Who takes the line out wants none.
 	}
-	r, done, err := s.change(ctx, d.base, docs[0])
+	r, done, err := d.base.change(ctx, docs[0])
 	return r, strings.Replace(done, "configured", "edited", 1), err
 }
 
@@ -222,7 +222,8 @@ func (s *session) inEditor(ctx context.Context, d draft) ([]byte, error) {
 	}
 	editor := cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"), "vi")
 	// A shell reads the setting, as it does for git: it may have arguments. Ctrl-C is the editor's.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", editor+` "$1"`, editor, file.Name())
+	line := editor + ` "$1"`
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", line, editor, file.Name()) //nolint:gosec // it is its user's own
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.in, s.out, s.err
 	if err := cmd.Run(); err != nil {
 		return nil, usage("EDITOR names another", "the editor %q has failed: %v", editor, err)

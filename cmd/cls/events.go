@@ -27,7 +27,7 @@ func eventsCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			t, err := s.timeline(ctx, r, limit)
+			t, err := r.timeline(ctx, limit)
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ func eventsCommand(g *globals) *cobra.Command {
 }
 
 // timeline reads the latest of what has happened to a resource; all of it when limit is 0.
-func (s *session) timeline(ctx context.Context, r resource, limit int) (v1.Timeline, error) {
+func (r resource) timeline(ctx context.Context, limit int) (v1.Timeline, error) {
 	t := v1.Timeline{Events: []v1.TimelineEntry{}}
 	if limit < 0 {
 		return t, usage("0 is for all", "--limit may not be less than 0")

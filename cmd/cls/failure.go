@@ -29,7 +29,7 @@ func (f *failure) Unwrap() error { return f.err }
 
 // complain writes an error for people, each of those that are joined in it, and returns the code to end with.
 func complain(w io.Writer, err error) int {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what is joined at the top is written one by one
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		code := exitFailed
 		for _, one := range joined.Unwrap() {
 			code = complain(w, one)
@@ -115,9 +115,9 @@ func hintFor(e *client.Error) string {
 		return "try again in a moment"
 	case v1.CodeInternal:
 		return "request " + e.RequestID + " is the one to look for in the service's log"
-	}
-	if e.Code == "" {
+	case "":
 		return "is the address that of the service? cls config current-context shows it"
+	default:
 	}
 	if e.Details != nil && len(e.Details.Allowed) > 0 {
 		return e.Details.Field + " may be " + strings.Join(e.Details.Allowed, ", ")

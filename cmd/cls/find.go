@@ -76,7 +76,7 @@ func (s *session) findRef(ctx context.Context, n ref, clusterID string) (resourc
 	if k == nil {
 		return resource{}, usage("it can with clusters and nodepools", "that cannot be done with controllers")
 	}
-	return s.find(ctx, k, n.name, clusterID)
+	return k.find(ctx, n.name, clusterID)
 }
 
 // one is locate for a command that is about a single one.
@@ -96,7 +96,7 @@ func (s *session) within(ctx context.Context, cluster string) (string, error) {
 	if cluster == "" {
 		return "", nil
 	}
-	r, err := s.find(ctx, s.clusters(), strings.TrimPrefix(cluster, "cluster/"), "")
+	r, err := s.clusters().find(ctx, strings.TrimPrefix(cluster, "cluster/"), "")
 	return r.ID, err
 }
 
@@ -108,7 +108,7 @@ var (
 
 // find returns the resource of a name, an id or the beginning of an id. A name goes before the beginning of an id.
 // Node pools are looked for in the cluster of an id, or everywhere when it is "".
-func (s *session) find(ctx context.Context, k *kind, name, clusterID string) (resource, error) {
+func (k *kind) find(ctx context.Context, name, clusterID string) (resource, error) {
 	if wholeID.MatchString(name) {
 		r, err := k.get(ctx, name)
 		if err == nil || !errors.Is(err, client.ErrNotFound) {

@@ -24,20 +24,25 @@ type query struct {
 	every   time.Duration
 }
 
-func (q *query) addFlags(cmd *cobra.Command, s completer) {
+// addFlags adds those that a kind has a use for; "" is for all kinds.
+func (q *query) addFlags(cmd *cobra.Command, c completer, plural string) {
+	q.format.addFlag(cmd)
+	if plural == "controllers" {
+		return
+	}
 	f := cmd.Flags()
 	f.StringVarP(&q.LabelSelector, "selector", "l", "", "labels that it has: env=prod,tier!=test")
 	f.StringVar(&q.status, "status", "", "phase that it is in: "+phases(", "))
 	f.StringVar(&q.Platform, "platform", "", "platform that it is on")
-	f.StringVar(&q.cluster, "cluster", "", "cluster that node pools are of")
 	f.StringVar(&q.sortBy, "sort-by", "", "name, created_at or updated_at; with a - before it from the greatest (default -created_at)")
 	f.IntVar(&q.Limit, "limit", 0, "how many at most; 0 for all")
 	f.DurationVar(&q.every, "interval", time.Second, "how often to look for changes while watching")
-	q.format.addFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(strings.Fields(phases(" ")), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("sort-by",
 		cobra.FixedCompletions([]string{"name", "created_at", "updated_at"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("cluster", s.clusters)
+	if plural != "clusters" {
+		clusterFlag(c.g, cmd, &q.cluster)
+	}
 	for _, name := range []string{"selector", "platform", "limit", "interval"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
@@ -45,6 +50,30 @@ func (q *query) addFlags(cmd *cobra.Command, s completer) {
 
 func phases(between string) string {
 	return strings.Join(each(v1.Phases(), func(p v1.Phase) string { return string(p) }), between)
+}
+
+// unfit returns the failure for a filter that is given where there is nothing to filter: it would have no effect.
+func (q *query) unfit(what string, all bool) error {
+	for _, f := range [][2]string{
+		{"selector", q.LabelSelector},
+		{"status", q.status},
+		{"platform", q.Platform},
+		{"sort-by", q.sortBy},
+		{"limit", mark(q.Limit != 0, "given")},
+		{"cluster", mark(all, q.cluster)},
+		{"watch", mark(all && q.watch, "given")},
+	} {
+		if f[1] != "" {
+			return usage("cls get --help says what it is for", "--%s has no effect on %s", f[0], what)
+		}
+	}
+	return nil
+}
+
+// ofControllers reports whether arguments are about controllers.
+func ofControllers(args []string) bool {
+	word, _, _ := strings.Cut(args[0], "/")
+	return canonical(word) == "controllers"
 }
 
 // settle turns the flags into what the service is asked.
@@ -75,9 +104,13 @@ func getCommand(g *globals) *cobra.Command {
 		ValidArgsFunction: completer{g}.targets,
 		RunE:              g.with(func(ctx context.Context, s *session, args []string) error { return get(ctx, s, q, args) }),
 	}
-	q.addFlags(cmd, completer{g})
-	cmd.Flags().BoolVarP(&q.watch, "watch", "w", false, "then show changes as they come, until Ctrl-C")
+	q.addFlags(cmd, completer{g}, "")
+	q.addWatch(cmd)
 	return cmd
+}
+
+func (q *query) addWatch(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&q.watch, "watch", "w", false, "then show changes as they come, until Ctrl-C")
 }
 
 // shortWay is get for one kind.
@@ -91,8 +124,10 @@ func shortWay(g *globals, plural string) *cobra.Command {
 			return get(ctx, s, q, append([]string{plural}, args...))
 		}),
 	}
-	q.addFlags(cmd, completer{g})
-	cmd.Flags().BoolVarP(&q.watch, "watch", "w", false, "then show changes as they come, until Ctrl-C")
+	q.addFlags(cmd, completer{g}, plural)
+	if plural != "controllers" {
+		q.addWatch(cmd)
+	}
 	return cmd
 }
 
@@ -100,13 +135,18 @@ func get(ctx context.Context, s *session, q *query, args []string) error {
 	if len(args) == 0 {
 		return usage(kindsHint, "say what to get, such as cls get clusters")
 	}
+	if canonical(args[0]) == "clusters" && q.cluster != "" {
+		return usage("it says of which cluster node pools are", "--cluster has no effect on clusters")
+	}
 	if err := q.settle(ctx, s); err != nil {
 		return err
 	}
-	plural := canonical(args[0])
 	k := s.kindOf(args[0])
 	switch {
-	case plural == "controllers" || strings.HasPrefix(args[0], "controller/"):
+	case ofControllers(args):
+		if err := q.unfit("controllers", true); err != nil {
+			return err
+		}
 		return s.getControllers(ctx, q.format, args)
 	case q.watch:
 		return s.watch(ctx, q, args)
@@ -116,6 +156,9 @@ func get(ctx context.Context, s *session, q *query, args []string) error {
 			return err
 		}
 		return s.showList(ctx, q, k, p)
+	}
+	if err := q.unfit("what is named", false); err != nil {
+		return err
 	}
 	found, err := s.locate(ctx, args, false, q.cluster)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -24,14 +25,14 @@ type part struct {
 // parseTemplate reads a template. A path alone needs no braces.
 func parseTemplate(text string) (*template, error) {
 	if text == "" {
-		return nil, fmt.Errorf("a path is missing, such as {.status.phase}")
+		return nil, errors.New("a path is missing, such as {.status.phase}")
 	}
 	if !strings.Contains(text, "{") {
 		text = "{" + text + "}"
 	}
 	t, rest, err := parseParts(text, false)
 	if err == nil && rest != "" {
-		err = fmt.Errorf("{end} without {range}")
+		err = errors.New("{end} without {range}")
 	}
 	return t, err
 }
@@ -51,7 +52,6 @@ func parseParts(text string, inRange bool) (*template, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		text = rest
 		if inner == "end" {
 			if !inRange {
 				return t, "{end}" + rest, nil
@@ -65,7 +65,7 @@ func parseParts(text string, inRange bool) (*template, string, error) {
 		t.parts, text = append(t.parts, p), rest
 	}
 	if inRange {
-		return nil, "", fmt.Errorf("{range} without {end}")
+		return nil, "", errors.New("{range} without {end}")
 	}
 	return t, "", nil
 }

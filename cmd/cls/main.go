@@ -1,5 +1,8 @@
-// Command cls is the command line of CLS Backend, for people: kubectl's grammar over the public API.
+// Command cls is the command line of CLS Backend, for people: kubectl's grammar over the public API. docs/cli.md is made from
+// its commands.
 package main
+
+//go:generate go test -run ^TestManual$ -update .
 
 import (
 	"context"

@@ -47,7 +47,8 @@ func (f *format) Set(text string) error {
 
 func (f *format) addFlag(cmd *cobra.Command) {
 	cmd.Flags().VarP(f, "output", "o", "table, wide, json, yaml, name, or jsonpath={.status.phase}")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
 }
 
 // view is one answer in all its forms.

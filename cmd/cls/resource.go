@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"slices"
 	"strings"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
@@ -72,7 +73,10 @@ type page struct {
 }
 
 func (s *session) clusters() *kind {
-	k := &kind{name: "cluster", plural: "clusters", remove: s.api.DeleteCluster, reconcile: s.api.ReconcileCluster, events: s.api.ClusterEvents}
+	k := &kind{
+		name: "cluster", plural: "clusters", remove: s.api.DeleteCluster, reconcile: s.api.ReconcileCluster,
+		events: s.api.ClusterEvents, waitGone: s.api.WaitForDeletion,
+	}
 	view := func(c v1.Cluster, err error) (resource, error) { return k.ofCluster(c), err }
 	k.page = func(ctx context.Context, o filter) (page, error) {
 		l, err := s.api.ListClusters(ctx, o.ListOptions)
@@ -90,13 +94,13 @@ func (s *session) clusters() *kind {
 	}
 	k.status = func(ctx context.Context, id string) (report, error) {
 		a, err := s.api.GetClusterStatus(ctx, id)
-		return report{v1.NodePoolStatus{ClusterID: a.ClusterID, Generation: a.Generation, Status: a.Status, ControllerStatus: a.ControllerStatus}, a}, err
+		of := v1.NodePoolStatus{ClusterID: a.ClusterID, Generation: a.Generation, Status: a.Status, ControllerStatus: a.ControllerStatus}
+		return report{of, a}, err
 	}
 	k.wait = func(ctx context.Context, id string, want client.Condition) error {
 		_, err := s.api.WaitFor(ctx, id, want)
 		return err
 	}
-	k.waitGone = s.api.WaitForDeletion
 	k.list = func(all []resource, p page) any {
 		l := v1.ClusterList{Clusters: []v1.Cluster{}, Total: p.total, TotalIsLowerBound: p.isLowerBound, Limit: len(all)}
 		for _, r := range all {
@@ -117,7 +121,10 @@ func (k *kind) ofCluster(c v1.Cluster) resource {
 }
 
 func (s *session) nodePools() *kind {
-	k := &kind{name: "nodepool", plural: "nodepools", remove: s.api.DeleteNodePool, reconcile: s.api.ReconcileNodePool, events: s.api.NodePoolEvents}
+	k := &kind{
+		name: "nodepool", plural: "nodepools", remove: s.api.DeleteNodePool, reconcile: s.api.ReconcileNodePool,
+		events: s.api.NodePoolEvents, waitGone: s.api.WaitForNodePoolDeletion,
+	}
 	view := func(p v1.NodePool, err error) (resource, error) { return k.ofNodePool(p), err }
 	k.page = func(ctx context.Context, o filter) (page, error) {
 		l, err := s.api.ListNodePools(ctx, o)
@@ -141,7 +148,6 @@ func (s *session) nodePools() *kind {
 		_, err := s.api.WaitForNodePool(ctx, id, want)
 		return err
 	}
-	k.waitGone = s.api.WaitForNodePoolDeletion
 	k.list = func(all []resource, p page) any {
 		l := v1.NodePoolList{NodePools: []v1.NodePool{}, Total: p.total, TotalIsLowerBound: p.isLowerBound, Limit: len(all)}
 		for _, r := range all {
@@ -200,12 +206,7 @@ func (k *kind) walk(ctx context.Context, o filter, step func(resource) (enough b
 		if err != nil {
 			return err
 		}
-		for _, r := range p.resources {
-			if step(r) {
-				return nil
-			}
-		}
-		if p.next == "" {
+		if slices.ContainsFunc(p.resources, step) || p.next == "" {
 			return nil
 		}
 		o.PageToken = p.next

@@ -43,12 +43,12 @@ func build(t testing.TB) string {
 }
 
 // TestScripts runs each script in testdata against a service of its own. In them $URL is the service, and the commands
-// of stage are there beside those of testscript. CLS_TEST_UPDATE=1 writes the golden tables anew.
+// of stage are there beside those of testscript. With -update the golden tables are written anew.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin := build(t)
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata", RequireUniqueNames: true, UpdateScripts: os.Getenv("CLS_TEST_UPDATE") != "",
+		Dir: "testdata", RequireUniqueNames: true, UpdateScripts: *update,
 		Cmds: commands(),
 		Setup: func(env *testscript.Env) error {
 			b := clstest.NewBackend(env.T().(testing.TB))
@@ -244,7 +244,7 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 const startLimit = 50 * time.Millisecond
 
 // TestStart measures the fastest of several starts: the others measure the machine.
-func TestStart(t *testing.T) {
+func TestStart(t *testing.T) { //nolint:paralleltest // it measures
 	bin := build(t)
 	best := time.Hour
 	for range 40 {

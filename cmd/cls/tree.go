@@ -10,12 +10,16 @@ import (
 )
 
 func treeCommand(g *globals) *cobra.Command {
-	var whole bool
+	var (
+		whole   bool
+		cluster string
+	)
 	cmd := &cobra.Command{
-		Use: "tree [KIND] NAME", Short: "Show a cluster, its node pools and controllers, and hide what is well", Example: "  cls tree hello --all",
+		Use: "tree [KIND] NAME", Short: "Show a cluster, its node pools and controllers, and hide what is well",
+		Example:           "  cls tree hello --all",
 		ValidArgsFunction: completer{g}.targets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			r, err := s.one(ctx, args, "")
+			r, err := s.one(ctx, args, cluster)
 			if err != nil {
 				return err
 			}
@@ -27,6 +31,7 @@ func treeCommand(g *globals) *cobra.Command {
 			return nil
 		}),
 	}
+	clusterFlag(g, cmd, &cluster)
 	cmd.Flags().BoolVar(&whole, "all", false, "show what is well too")
 	return cmd
 }

@@ -41,7 +41,8 @@ func waitCommand(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&cluster, "cluster", "", "cluster that node pools are of")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; 0 to look once")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(
-		[]string{"condition=Ready", "condition=Available", "condition=Progressing=False", "condition=Degraded=False", "delete"}, cobra.ShellCompDirectiveNoFileComp))
+		[]string{"condition=Ready", "condition=Available", "condition=Progressing=False", "condition=Degraded=False", "delete"},
+		cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("cluster", completer{g}.clusters)
 	_ = cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions)
 	return cmd

@@ -30,7 +30,7 @@ func watchCommand(g *globals) *cobra.Command {
 			return s.watch(ctx, q, args)
 		}),
 	}
-	q.addFlags(cmd, completer{g})
+	q.addFlags(cmd, completer{g}, "")
 	return cmd
 }
 
@@ -46,7 +46,7 @@ func (s *session) watch(ctx context.Context, q *query, args []string) error {
 		all, err := look(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // Ctrl-C is how it ends
 		case err != nil && !passing(err):
 			return err
 		case err != nil && !away:
