@@ -68,7 +68,7 @@ func rootCommand() *cobra.Command {
 	g.addFlags(root)
 	root.AddCommand(
 		getCommand(g), describeCommand(g), createCommand(g), applyCommand(g), editCommand(g), patchCommand(g), deleteCommand(g),
-		waitCommand(g), watchCommand(g), treeCommand(g), eventsCommand(g), reconcileCommand(g), statusCommand(g),
+		waitCommand(g), watchCommand(g), treeCommand(g), eventsCommand(g), explainCommand(g), reconcileCommand(g), statusCommand(g),
 		shortWay(g, "clusters"), shortWay(g, "nodepools"), shortWay(g, "controllers"),
 		configCommand(g), versionCommand(g), completionCommand(),
 	)

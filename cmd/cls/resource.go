@@ -57,6 +57,7 @@ type kind struct {
 	remove    func(ctx context.Context, id string, options ...client.Option) (v1.Deletion, error)
 	reconcile func(ctx context.Context, id string, options ...client.Option) (v1.Reconciliation, error)
 	status    func(ctx context.Context, id string) (report, error)
+	explain   func(ctx context.Context, id string) (v1.Explanation, error)
 	events    func(ctx context.Context, id string, o client.PageOptions) iter.Seq2[v1.TimelineEntry, error]
 	wait      func(ctx context.Context, id string, want client.Condition) error
 	waitGone  func(ctx context.Context, id string, watch func(v1.Status)) error
@@ -75,7 +76,7 @@ type page struct {
 func (s *session) clusters() *kind {
 	k := &kind{
 		name: "cluster", plural: "clusters", remove: s.api.DeleteCluster, reconcile: s.api.ReconcileCluster,
-		events: s.api.ClusterEvents, waitGone: s.api.WaitForDeletion,
+		explain: s.api.ExplainCluster, events: s.api.ClusterEvents, waitGone: s.api.WaitForDeletion,
 	}
 	view := func(c v1.Cluster, err error) (resource, error) { return k.ofCluster(c), err }
 	k.page = func(ctx context.Context, o filter) (page, error) {
@@ -123,7 +124,7 @@ func (k *kind) ofCluster(c v1.Cluster) resource {
 func (s *session) nodePools() *kind {
 	k := &kind{
 		name: "nodepool", plural: "nodepools", remove: s.api.DeleteNodePool, reconcile: s.api.ReconcileNodePool,
-		events: s.api.NodePoolEvents, waitGone: s.api.WaitForNodePoolDeletion,
+		explain: s.api.ExplainNodePool, events: s.api.NodePoolEvents, waitGone: s.api.WaitForNodePoolDeletion,
 	}
 	view := func(p v1.NodePool, err error) (resource, error) { return k.ofNodePool(p), err }
 	k.page = func(ctx context.Context, o filter) (page, error) {
