@@ -45,7 +45,7 @@ func applyCommand(g *globals) *cobra.Command {
 		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: g.with(func(ctx context.Context, s *session, _ []string) error { return s.apply(ctx, a) }),
 	}
-	cmd.Flags().StringArrayVarP(&a.files, "filename", "f", nil, "file of YAML or JSON, folder of such, or - for standard input; may be repeated")
+	cmd.Flags().StringArrayVarP(&a.files, "filename", "f", nil, "file of YAML or JSON, folder of such, or - for standard input")
 	_ = cmd.MarkFlagRequired("filename")
 	a.dryRun.addFlag(cmd)
 	a.format.addFlag(cmd)

@@ -18,7 +18,7 @@ func configCommand(g *globals) *cobra.Command {
 		Long: "Contexts are kept in ~/.config/cls/config.yaml, or in the file that CLS_CONFIG names, readable by you alone.\n" +
 			"CLS_CONTEXT, CLS_URL, CLS_IDENTITY and CLS_TOKEN go before them, and the flags before those. The token of a context\n" +
 			"is sent to its own address only.",
-		Args: cobra.NoArgs,
+		Args: oneOfIts,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(

@@ -34,7 +34,7 @@ func createCommand(g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "create",
 		Short: "Declare a cluster or a node pool",
-		Args:  cobra.NoArgs,
+		Args:  oneOfIts,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -203,9 +202,9 @@ func describeController(w io.Writer, c v1.Controller) error {
 		{"First seen", clock(c.FirstSeenAt)},
 		{"Retired", retired},
 		{"Heartbeat", heartbeat},
-		{"Clusters", strconv.FormatInt(c.Clusters, 10)},
-		{"Node pools", strconv.FormatInt(c.NodePools, 10)},
-		{"Behind on", strconv.FormatInt(c.Lag, 10)},
+		{"Clusters", number(c.Clusters)},
+		{"Node pools", number(c.NodePools)},
+		{"Behind on", number(c.Lag)},
 	})
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -68,7 +67,7 @@ func eventTable(timeline v1.Timeline, wide bool) *table {
 		t.header = append(t.header, "REQUEST")
 	}
 	for _, e := range slices.Backward(timeline.Events) {
-		cells := []string{clock(e.Time), e.What, fmt.Sprint(e.Generation), dash(cmp.Or(e.ControllerName, e.UserEmail)), detailOf(e)}
+		cells := []string{clock(e.Time), e.What, number(e.Generation), dash(cmp.Or(e.ControllerName, e.UserEmail)), detailOf(e)}
 		if wide {
 			cells = append(cells, dash(e.RequestID))
 		}

@@ -58,11 +58,7 @@ func advise(err error) *failure {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return unreachable(e)
 	}
-	f := &failure{message: err.Error(), err: err}
-	if cmd, ok := strings.CutPrefix(f.message, "unknown command "); ok && !strings.Contains(f.message, "\n") {
-		f.message, f.hint = "unknown command "+cmd, "cls --help lists the commands"
-	}
-	return f
+	return &failure{message: err.Error(), err: err}
 }
 
 func unreachable(e *url.Error) *failure {

@@ -233,7 +233,7 @@ func (s *session) tableOf(ctx context.Context, all []resource, wide bool) (*tabl
 // progressOf says which generation has been observed of which: 2, or 1/2 while controllers are behind.
 func progressOf(observed, generation int64) string {
 	if observed == generation {
-		return fmt.Sprint(generation)
+		return number(generation)
 	}
 	return fmt.Sprintf("%d/%d", observed, generation)
 }
@@ -307,7 +307,7 @@ func (s *session) tabulateControllers(all []v1.Controller, wide bool) error {
 		}
 		cells := []string{
 			c.Name, orAll(c.Platforms), orAll(c.Kinds), yesNo(c.Required), yesNo(c.Finalizes),
-			fmt.Sprint(c.Clusters), fmt.Sprint(c.NodePools), fmt.Sprint(c.Lag), heartbeat,
+			number(c.Clusters), number(c.NodePools), number(c.Lag), heartbeat,
 		}
 		if wide {
 			retired := "-"

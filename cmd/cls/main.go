@@ -8,6 +8,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -58,6 +59,8 @@ func rootCommand() *cobra.Command {
 		Short: "Declare clusters and see what becomes of them",
 		Long: "cls is the command line of CLS Backend. Its grammar is kubectl's: cls get clusters, cls apply -f FILE, cls wait NAME.\n" +
 			"A cluster or node pool is named by its name, its id, or the beginning of its id.",
+		Args:              oneOfIts,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -73,4 +76,17 @@ func rootCommand() *cobra.Command {
 		configCommand(g), versionCommand(g), completionCommand(),
 	)
 	return root
+}
+
+// oneOfIts refuses what is no command of a group, and says which is near.
+func oneOfIts(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := cmd.CommandPath() + " --help lists the commands"
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usage(hint, "%s has no command %q", cmd.CommandPath(), args[0])
 }

@@ -59,11 +59,10 @@ func TestTokenStaysAtItsAddress(t *testing.T) {
 	}))
 	t.Cleanup(elsewhere.Close)
 	t.Cleanup(own.Close)
-	cls := func(in string, args ...string) string {
+	cls := func(in string, args ...string) {
 		cmd := exec.Command(bin+"/cls", args...)
 		cmd.Env, cmd.Stdin = []string{"CLS_CONFIG=" + home + "/config", "USER=jo"}, strings.NewReader(in)
-		out, _ := cmd.CombinedOutput()
-		return string(out)
+		_ = cmd.Run() // What it is answered is no list.
 	}
 	cls("s3cret\n", "config", "set-context", "own", "--url", own.URL, "--token-stdin")
 	cls("", "get", "clusters")
@@ -81,7 +80,7 @@ func TestTokenStaysAtItsAddress(t *testing.T) {
 
 func TestSelfIdentityIsAnAddress(t *testing.T) {
 	t.Parallel()
-	for _, user := range []string{"jo", "Jo", "", "DOMAIN\\jo", "jo o", "jo.", ".jo", "jöe", "日本", "a@b", "-", "_apt"} {
+	for _, user := range []string{"jo", "Jo", "", "DOMAIN\\jo", "jo o", "jo.", ".jo", "jöe", "a@b", "-", "_apt"} {
 		of := selfIdentity(user)
 		if a, err := mail.ParseAddress(of); err != nil || a.Address != of {
 			t.Errorf("user %q is %q: %v", user, of, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -105,6 +106,9 @@ func age(t, now time.Time) string {
 
 // clock is a time as tables show it: UTC, to the second.
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// number is a count as tables show it.
+func number(n int64) string { return strconv.FormatInt(n, 10) }
 
 // labelText is labels in the order of their names.
 func labelText(labels map[string]string) string {

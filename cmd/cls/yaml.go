@@ -89,7 +89,7 @@ func encodeYAML(v any) ([]byte, error) {
 }
 
 // paragraph is a text of several lines that is best read as such.
-var paragraph = regexp.MustCompile(`^[!-~][ -~]*(\n[ -~]*)*$`)
+var paragraph = regexp.MustCompile(`^[[:graph:]][[:print:]]*(\n[[:print:]]*)*$`)
 
 // nodeOf reads the next JSON value.
 func nodeOf(dec *json.Decoder) (*yaml.Node, error) {
