@@ -46,7 +46,7 @@ func eachExplained(t *testing.T, test func(of explained)) {
 // explain asks why, and holds the answer against the status and the schedule of the same moment.
 func (of explained) explain(id string) v1.Explanation {
 	of.t.Helper()
-	r, err := http.NewRequestWithContext(of.t.Context(), http.MethodGet, of.http.URL+of.path+"/"+id+"/explain", nil)
+	r, err := http.NewRequestWithContext(of.t.Context(), http.MethodGet, of.http.URL+of.path+"/"+id+"/explain", http.NoBody)
 	if err != nil {
 		of.t.Fatal(err)
 	}
