@@ -78,6 +78,20 @@ func TestTokenStaysAtItsAddress(t *testing.T) {
 	}
 }
 
+// TestWaitOnASilentService: the time is up too where nobody answers at all.
+func TestWaitOnASilentService(t *testing.T) {
+	t.Parallel()
+	bin := build(t)
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(silent.Close)
+	cls := exec.Command(bin+"/cls", "wait", "hello", "--timeout=100ms")
+	cls.Env = []string{"CLS_URL=" + silent.URL, "CLS_CONFIG=" + t.TempDir() + "/config"}
+	out, _ := cls.CombinedOutput()
+	if code := cls.ProcessState.ExitCode(); code != exitTimeout || !strings.Contains(string(out), "in vain for cluster/hello") {
+		t.Errorf("it ended with %d: %s", code, out)
+	}
+}
+
 func TestSelfIdentityIsAnAddress(t *testing.T) {
 	t.Parallel()
 	for _, user := range []string{"jo", "Jo", "", "DOMAIN\\jo", "jo o", "jo.", ".jo", "jöe", "a@b", "-", "_apt"} {

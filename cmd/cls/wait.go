@@ -117,9 +117,12 @@ func (s *session) waitFor(ctx context.Context, g goal, args []string, cluster st
 	}
 	for _, n := range named {
 		r, err := s.findRef(limited, n, within)
+		title := strings.TrimSuffix(n.kind, "s") + "/" + n.name
 		switch {
 		case g.deletion && errors.Is(err, client.ErrNotFound):
-			_, err = fmt.Fprintln(s.out, strings.TrimSuffix(n.kind, "s")+"/"+n.name, "is gone")
+			_, err = fmt.Fprintln(s.out, title, "is gone")
+		case err != nil && limited.Err() != nil && ctx.Err() == nil: // The service is too slow to say anything.
+			err = inVain(err, v1.Status{}, g, title, timeout)
 		case err == nil:
 			err = s.await(limited, g, r, timeout, cancel)
 		}
@@ -149,7 +152,7 @@ func (s *session) await(ctx context.Context, g goal, r resource, timeout time.Du
 	}
 	line.clear()
 	if e, ok := errors.AsType[*client.WaitError](err); ok {
-		return inVain(e, g, r, timeout)
+		return inVain(e, e.Last, g, r.title(), timeout)
 	}
 	if errors.Is(err, client.ErrNotFound) {
 		return missing(r.kind.name, r.Name)
@@ -161,14 +164,14 @@ func (s *session) await(ctx context.Context, g goal, r resource, timeout time.Du
 }
 
 // inVain is the failure of a wait whose time was up.
-func inVain(e *client.WaitError, g goal, r resource, timeout time.Duration) error {
+func inVain(err error, last v1.Status, g goal, title string, timeout time.Duration) error {
 	f := &failure{
-		message: fmt.Sprintf("waited %v in vain for %s %v", timeout, r.title(), g),
-		hint:    "cls explain " + r.title() + " says why",
-		code:    exitTimeout, err: e,
+		message: fmt.Sprintf("waited %v in vain for %s %v", timeout, title, g),
+		hint:    "cls explain " + title + " says why",
+		code:    exitTimeout, err: err,
 	}
-	if e.Last.Phase != "" {
-		f.message += fmt.Sprintf("; it is %s: %s", e.Last.Phase, e.Last.Message)
+	if last.Phase != "" {
+		f.message += fmt.Sprintf("; it is %s: %s", last.Phase, last.Message)
 	}
 	return f
 }
