@@ -25,8 +25,6 @@ import (
 	"github.com/cls-backend/cls-backend/controller"
 )
 
-func TestMain(m *testing.M) { clstest.Main(m) }
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

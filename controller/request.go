@@ -95,18 +95,27 @@ func (r Request) Spec(into any) error {
 	return nil
 }
 
-// Metadata decodes what a controller has left in its report, for others to read. It returns false when it has reported
-// nothing, and an error when that is of another shape.
-func (r Request) Metadata(controller string, into any) (found bool, err error) {
+// Report is what a controller has reported last on the resource; false when it has reported nothing.
+func (r Request) Report(controller string) (v1.ControllerStatus, bool) {
 	for _, s := range r.Reports {
-		if s.ControllerName == controller && !s.Metadata.IsEmpty() {
-			if err := json.Unmarshal([]byte(s.Metadata), into); err != nil {
-				return true, fmt.Errorf("read the metadata of %s: %w", controller, err)
-			}
-			return true, nil
+		if s.ControllerName == controller {
+			return s, true
 		}
 	}
-	return false, nil
+	return v1.ControllerStatus{}, false
+}
+
+// Metadata decodes what a controller has left in its report, for others to read. It returns false when it has left
+// nothing, and an error when that is of another shape.
+func (r Request) Metadata(controller string, into any) (found bool, err error) {
+	s, _ := r.Report(controller)
+	if s.Metadata.IsEmpty() {
+		return false, nil
+	}
+	if err := json.Unmarshal([]byte(s.Metadata), into); err != nil {
+		return true, fmt.Errorf("read the metadata of %s: %w", controller, err)
+	}
+	return true, nil
 }
 
 // platform is where the resource is: in lower case no more than as it is written, "" when nobody says. A node pool that

@@ -81,7 +81,7 @@ func (w *worker) handle(ctx context.Context, j job, m *memory) (outcome string, 
 	if err != nil {
 		return "", err
 	}
-	own := w.own(req)
+	own, _ := req.Report(w.options.Name)
 	switch {
 	case !w.mine(req.platform()):
 		return outcomeForeign, nil
@@ -147,16 +147,6 @@ func (w *worker) read(ctx context.Context, j job) (req Request, err error) {
 	req.Reports = status.ControllerStatus
 	req.Cluster, err = c.GetCluster(ctx, j.id)
 	return req, err
-}
-
-// own is the controller's stored report; one of generation 0 when it has none.
-func (w *worker) own(req Request) v1.ControllerStatus {
-	for _, s := range req.Reports {
-		if s.ControllerName == w.options.Name {
-			return s
-		}
-	}
-	return v1.ControllerStatus{}
 }
 
 // call calls the author's code, once what it needs is there. What takes long is reported to be under way.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cls-backend/cls-backend/controller"
 	"github.com/cls-backend/cls-backend/internal/app"
 	"github.com/cls-backend/cls-backend/internal/config"
 	"github.com/cls-backend/cls-backend/internal/demo"
@@ -78,8 +79,11 @@ func runDev(ctx context.Context, dir string, out io.Writer) error {
 	serving := func(at app.Addresses) {
 		group.Go(func() error {
 			return demo.Run(ctx, demo.Options{
-				APIURL: "http://" + at.API, ProjectID: cfg.PubSub.ProjectID, PubSubEndpoint: cfg.PubSub.EmulatorHost,
-				ClusterTopic: cfg.PubSub.ClusterEventsTopic, NodePoolTopic: cfg.PubSub.NodePoolEventsTopic, Log: log,
+				APIURL: "http://" + at.API, Log: log,
+				PubSub: controller.PubSub{
+					ProjectID: cfg.PubSub.ProjectID, EmulatorHost: cfg.PubSub.EmulatorHost,
+					ClusterTopic: cfg.PubSub.ClusterEventsTopic, NodePoolTopic: cfg.PubSub.NodePoolEventsTopic,
+				},
 				Ready: func() { printHelp(out, cfg, at) }, // Not before: nobody would hear of a first cluster.
 			})
 		})

@@ -5,27 +5,21 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/cls-backend/cls-backend/internal/models"
-	"github.com/cls-backend/cls-backend/internal/pubsub"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cls-backend/cls-backend/client"
+	"github.com/cls-backend/cls-backend/controller"
 )
 
-// Options configure the demo controllers. The zero value of each field but APIURL and
-// ProjectID has a default.
+// Options configure the demo controllers. The zero value of each field but APIURL has a default.
 type Options struct {
 	// APIURL is the root of the service's API, such as http://127.0.0.1:8080.
 	APIURL string
-	// ProjectID is the Google Cloud project of the topic.
-	ProjectID string
-	// PubSubEndpoint is the host and port of an emulator; default is Google's service.
-	PubSubEndpoint string
-	// ClusterTopic and NodePoolTopic are the topics of events; default cluster-events and nodepool-events.
-	ClusterTopic  string
-	NodePoolTopic string
+	// PubSub is where the events come from; its defaults are those of the SDK.
+	PubSub controller.PubSub
 	// Platforms get a controller each, named demo- and the platform; default gcp, aws and azure.
 	// That of azure finalizes: a deletion waits until it has taken down what it has built.
 	Platforms []string
@@ -45,14 +39,10 @@ const identity = "controller@system.local"
 const finalizing = "azure"
 
 func (o *Options) setDefaults() {
-	o.ClusterTopic = cmp.Or(o.ClusterTopic, "cluster-events")
-	o.NodePoolTopic = cmp.Or(o.NodePoolTopic, "nodepool-events")
 	if len(o.Platforms) == 0 {
 		o.Platforms = []string{"gcp", "aws", "azure"}
 	}
-	if o.Work == 0 {
-		o.Work = 1500 * time.Millisecond
-	}
+	o.Work = cmp.Or(o.Work, 1500*time.Millisecond)
 	if o.Ready == nil {
 		o.Ready = func() {}
 	}
@@ -61,42 +51,32 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Run runs the controllers until ctx ends and every event in hand has been let go, and
-// returns nil then. It waits for a topic that is not there yet and outlives outages of
-// the API and of Pub/Sub; it fails at the start only, when Pub/Sub cannot be used at all.
+// Run runs the controllers until ctx ends and what they have in hand is done, and returns nil then. It waits for a service
+// or a topic that is not there yet, and fails when the service refuses them or Pub/Sub cannot be used at all.
 func Run(ctx context.Context, o Options) error {
 	o.setDefaults()
-	events, err := pubsub.Open(ctx, pubsub.Options{
-		ProjectID: o.ProjectID, EmulatorHost: o.PubSubEndpoint, Log: o.Log,
-		Topics: map[models.Kind]string{models.KindCluster: o.ClusterTopic, models.KindNodePool: o.NodePoolTopic},
-	})
+	api, err := client.New(o.APIURL, client.Options{Identity: identity, UserAgent: "cls-demo"})
 	if err != nil {
-		return fmt.Errorf("open Pub/Sub for the demo controllers: %w", err)
+		return fmt.Errorf("start the demo controllers: %w", err)
 	}
-	defer func() { _ = events.Close() }() // nothing of ours is on its way any more
-
-	transport := &http.Transport{MaxIdleConnsPerHost: 32}
-	defer transport.CloseIdleConnections()
-	api := apiClient{
-		http: &http.Client{Transport: transport, Timeout: callTimeout},
-		root: strings.TrimSuffix(o.APIURL, "/") + "/api/v1",
-	}
-	var all, subscribing sync.WaitGroup
-	subscribing.Add(len(o.Platforms) * len(models.Kinds()))
+	defer api.Close()
+	var waiting atomic.Int64
+	waiting.Store(int64(len(o.Platforms)))
+	group, ctx := errgroup.WithContext(ctx)
 	for _, platform := range o.Platforms {
-		for _, kind := range models.Kinds() {
-			c := controller{
-				name: "demo-" + platform, kind: kind, platform: platform, finalizes: platform == finalizing,
-				work: o.Work, api: api, log: o.Log, subscribed: sync.OnceFunc(subscribing.Done),
-			}
-			all.Go(func() { c.run(ctx, events) })
-		}
+		group.Go(func() error {
+			return controller.Run(ctx, newBuilder(platform, o.Work), controller.Options{
+				Name: name(platform), Platforms: []string{platform}, Kinds: []controller.Kind{controller.KindCluster, controller.KindNodePool},
+				Client: api, PubSub: o.PubSub, Log: o.Log,
+				Ready: func() {
+					if waiting.Add(-1) == 0 {
+						o.Ready()
+					}
+				},
+			})
+		})
 	}
-	all.Go(func() {
-		if subscribing.Wait(); ctx.Err() == nil {
-			o.Ready()
-		}
-	})
-	all.Wait()
-	return nil
+	return group.Wait()
 }
+
+func name(platform string) string { return "demo-" + platform }

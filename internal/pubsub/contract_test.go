@@ -2,7 +2,6 @@ package pubsub_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -27,7 +26,7 @@ func checkContract(t *testing.T, addr string) {
 	s := open(t, addr, options{log: log.logger()})
 	run(t, s)
 	awaitTopics(t, s)
-	must(t, s.EnsureSubscription(t.Context(), "controller", models.KindCluster))
+	must(t, s.EnsureSubscription(t.Context(), pubsub.Subscription{Name: "controller", Kind: models.KindCluster}))
 
 	want := map[string][]string{}
 	for i := range events {
@@ -54,21 +53,22 @@ func receive(t *testing.T, s *pubsub.Service, n int, bad string) map[string][]st
 	defer cancel()
 	var mu sync.Mutex
 	got, handled, failures := map[string][]string{}, map[string]bool{}, 0
-	err := s.Receive(ctx, "controller", func(_ context.Context, r pubsub.Received) error {
+	err := s.Receive(ctx, "controller", func(r pubsub.Delivery) {
 		mu.Lock()
 		defer mu.Unlock()
 		if r.Platform != "gcp" || r.CreatedBy != "a@example.com" {
-			t.Errorf("received %+v", r)
+			t.Errorf("received %+v", r.Received)
 		}
 		got[r.Event.ClusterID] = append(got[r.Event.ClusterID], r.Event.ID)
 		if r.Event.ID == bad && failures < 2 {
 			failures++
-			return errors.New("try again")
+			r.Nack()
+			return
 		}
+		r.Ack()
 		if handled[r.Event.ID] = true; len(handled) == n {
 			cancel()
 		}
-		return nil
 	})
 	must(t, err)
 	if len(handled) != n || failures != 2 {
@@ -92,16 +92,16 @@ func TestAMessageThatIsNoEventIsDropped(t *testing.T) {
 	t.Parallel()
 	fake, log := startFake(t, nil, nil), &journal{}
 	s := ready(t, fake, options{log: log.logger()})
-	must(t, s.EnsureSubscription(t.Context(), "controller", models.KindCluster))
+	must(t, s.EnsureSubscription(t.Context(), pubsub.Subscription{Name: "controller", Kind: models.KindCluster}))
 	id := fake.Publish("projects/p/topics/"+clusterTopic, []byte("hello"), nil)
 	must(t, s.Publish(t.Context(), event("c1")))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	handled, done := make(chan struct{}, 1), make(chan error)
 	go func() {
-		done <- s.Receive(ctx, "controller", func(context.Context, pubsub.Received) error {
+		done <- s.Receive(ctx, "controller", func(d pubsub.Delivery) {
+			d.Ack()
 			handled <- struct{}{}
-			return nil
 		})
 	}()
 	<-handled
@@ -116,7 +116,7 @@ func TestAMessageThatIsNoEventIsDropped(t *testing.T) {
 func TestReceiveWithoutASubscriptionFails(t *testing.T) {
 	t.Parallel()
 	s := ready(t, startFake(t, nil, nil), options{})
-	err := s.Receive(t.Context(), "nobody", func(context.Context, pubsub.Received) error { return nil })
+	err := s.Receive(t.Context(), "nobody", func(d pubsub.Delivery) { d.Ack() })
 	if err == nil {
 		t.Error("no error")
 	}

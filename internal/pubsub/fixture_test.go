@@ -90,7 +90,7 @@ func awaitTopics(t *testing.T, s *pubsub.Service) {
 	t.Helper()
 	for _, kind := range []models.Kind{models.KindCluster, models.KindNodePool} {
 		await(t, "the topics", func() bool {
-			return s.EnsureSubscription(t.Context(), "probe-"+string(kind), kind) == nil
+			return s.EnsureSubscription(t.Context(), pubsub.Subscription{Name: "probe-" + string(kind), Kind: kind}) == nil
 		})
 	}
 }

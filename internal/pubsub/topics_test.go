@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/pubsub"
 )
 
 // A start does not wait for Pub/Sub, and does not fail without it.
@@ -102,9 +103,9 @@ func TestSubscriptionsAreMadeOnce(t *testing.T) {
 	t.Parallel()
 	s := ready(t, startFake(t, nil, nil), options{})
 	for range 2 {
-		must(t, s.EnsureSubscription(t.Context(), "s", models.KindCluster))
+		must(t, s.EnsureSubscription(t.Context(), pubsub.Subscription{Name: "s", Kind: models.KindCluster}))
 	}
-	if err := s.EnsureSubscription(t.Context(), "s", "volcano"); err == nil {
+	if err := s.EnsureSubscription(t.Context(), pubsub.Subscription{Name: "s", Kind: "volcano"}); err == nil {
 		t.Error("a subscription on no topic")
 	}
 }

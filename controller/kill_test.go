@@ -1,0 +1,102 @@
+package controller_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/client"
+	"github.com/cls-backend/cls-backend/clstest"
+	"github.com/cls-backend/cls-backend/controller"
+)
+
+// childVariable makes a process of this test a controller, which is configured by the environment as any is.
+const childVariable = "CLS_TEST_CONTROLLER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		err := controller.Run(context.Background(), controller.Func(work), controller.Options{Name: "mortal", Concurrency: 4})
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	clstest.Main(m)
+}
+
+// work says that it has begun, and takes a moment.
+func work(ctx context.Context, _ controller.Request) (controller.Result, error) {
+	fmt.Println("working")
+	select {
+	case <-time.After(50 * time.Millisecond):
+	case <-ctx.Done():
+	}
+	return controller.Result{}, ctx.Err()
+}
+
+// TestKilledInMidWork kills a controller with SIGKILL a hundred times, each time while it works on clusters that nobody
+// has reported on or that have changed since. In the end every one of them is Ready.
+func TestKilledInMidWork(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts a hundred processes")
+	}
+	const kills, clusters = 100, 40
+	b := clstest.NewBackend(t, "RECONCILIATION_ATTENTION_INTERVAL=1s", "RECONCILIATION_STABLE_INTERVAL=2s")
+	ids := make([]string, clusters)
+	for i := range ids {
+		ids[i] = b.Create(fmt.Sprintf("c-%02d", i), gcp).ID
+	}
+	for i := range kills {
+		child := startChild(t, b)
+		child.awaitWork()
+		child.kill()
+		b.SetSpec(ids[i%clusters], fmt.Sprintf(`{"platform":{"type":"gcp"},"n":%d}`, i)) // So that there is work for the next one.
+	}
+	startChild(t, b)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // What a killed process had in hand is not given out before its lease has ended.
+	defer cancel()
+	for _, id := range ids {
+		if _, err := b.Client(clstest.User).WaitFor(ctx, id, client.Condition{Type: v1.ConditionReady}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// child is a controller in a process of its own.
+type child struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	says *bufio.Scanner
+}
+
+func startChild(t *testing.T, b *clstest.Backend) *child {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"=1", "CLS_URL="+b.URL(), "PUBSUB_EMULATOR_HOST="+b.PubSub().EmulatorHost)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	c := &child{t, cmd, bufio.NewScanner(out)}
+	t.Cleanup(c.kill)
+	return c
+}
+
+// awaitWork returns when a reconcile has begun.
+func (c *child) awaitWork() {
+	c.t.Helper()
+	if !c.says.Scan() {
+		c.t.Fatalf("the controller ended: %v", c.cmd.Wait())
+	}
+}
+
+// kill ends the process with SIGKILL; a second time does nothing.
+func (c *child) kill() {
+	if c.cmd.ProcessState == nil {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait()
+	}
+}
