@@ -124,8 +124,7 @@ func poolsGoFirst(ctx context.Context, p *probe) {
 func protectionRefuses(ctx context.Context, p *probe) {
 	c := got[v1.Cluster](p)(p.user.CreateCluster(ctx, v1.CreateCluster{Name: p.name(), DeletionProtection: true, Spec: p.spec()}))
 	path := clusters + "/" + c.ID
-	refused := p.user.remove(ctx, path)
+	p.user.remove(ctx, path).refused(v1.CodeDeletionProtected, "")
 	p.user.patch(ctx, path, `{"deletion_protection":false}`).is(http.StatusOK)
-	refused.refused(v1.CodeDeletionProtected, "")
 	p.user.remove(ctx, path).is(http.StatusAccepted)
 }

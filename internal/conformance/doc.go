@@ -7,3 +7,5 @@
 //
 // No other controller may be waited for on every platform: [Run] refuses to begin where one is.
 package conformance
+
+//go:generate go test -run ^TestTheDocumentHasEveryCheck$ -update .

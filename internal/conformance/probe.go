@@ -69,7 +69,7 @@ func (w *world) judge(ctx context.Context, c Check) Result {
 // fail ends the check.
 func (p *probe) fail(expected, seen string) {
 	p.mu.Lock()
-	p.result.Failure = &Failure{Request: p.last, Expected: expected, Seen: seen}
+	p.result.Failure = &Failure{Request: p.last, Expected: expected, Seen: cmp.Or(seen, "nothing")}
 	p.mu.Unlock()
 	runtime.Goexit()
 }
@@ -87,14 +87,15 @@ func (p *probe) expect(ok bool, expected string, seen any) {
 	}
 }
 
-// text is anything for people.
+// text is anything as JSON, a string without its quotes.
 func text(seen any) string {
-	if s, ok := seen.(string); ok {
-		return s
-	}
 	out, err := json.Marshal(seen)
 	if err != nil {
 		return fmt.Sprint(seen)
+	}
+	var s string
+	if json.Unmarshal(out, &s) == nil && string(out) != "null" {
+		return s
 	}
 	return string(out)
 }
@@ -247,19 +248,24 @@ func (p *probe) cleanUp(ctx context.Context) {
 	}
 }
 
-// remove reports whether something is gone. A cluster that is held goes by the second call, which is forced.
+// remove reports whether something is gone. A cluster that is held goes by the second call, which is forced then.
 func (p *probe) remove(ctx context.Context, path string) bool {
 	by, query := p.user, "?force=true&reason=conformance"
 	if strings.HasPrefix(path, controllers) {
 		by, query = p.robot, ""
 	}
-	for range 3 {
+	for range 4 {
 		r, err := by.try(ctx, http.MethodDelete, path+query, "")
 		if err != nil {
 			return false
 		}
-		if r.status == http.StatusNotFound || r.status == http.StatusNoContent {
+		switch r.status {
+		case http.StatusNotFound, http.StatusNoContent:
 			return true
+		case http.StatusConflict: // It is protected.
+			if _, err := by.try(ctx, http.MethodPatch, path, `{"deletion_protection":false}`); err != nil {
+				return false
+			}
 		}
 	}
 	return false

@@ -39,8 +39,8 @@ type Options struct {
 	// prefix begins the names of controllers; default conformance. Registrations of two runs at a time would be one if
 	// they had the same.
 	prefix string
-	// observe is how messages come; default by a subscription.
-	observe observer
+	// through changes how messages come; default not at all.
+	through func(observer) observer
 	// patience is how long an event may take; default 20 s.
 	patience time.Duration
 }
@@ -115,9 +115,12 @@ func newWorld(o Options) (*world, error) {
 	transport, _ := http.DefaultTransport.(*http.Transport) // It is one, by its documentation.
 	transport = transport.Clone()
 	transport.MaxIdleConnsPerHost = 32
-	id := strings.ToLower(rand.Text()[:10])
+	id := newID()
 	return &world{Options: o, transport: transport, id: id, platform: "conformance-" + id}, nil
 }
+
+// newID tells a run from all others.
+func newID() string { return strings.ToLower(rand.Text()[:10]) }
 
 // selected returns the checks that were asked for.
 func (w *world) selected() ([]Check, error) {
@@ -172,14 +175,15 @@ func (w *world) alone(ctx context.Context) error {
 
 // listen has the journal written if a check reads it. What it returns ends that.
 func (w *world) listen(ctx context.Context, checks []Check) (stop func(), err error) {
-	if w.observe == nil && w.PubSub.ProjectID != "" {
-		w.observe = subscription(w.PubSub, w.id, w.platform)
-	}
-	if w.observe == nil || !slices.ContainsFunc(checks, Check.readsEvents) {
+	if w.PubSub.ProjectID == "" || !slices.ContainsFunc(checks, Check.readsEvents) {
 		return func() {}, nil
 	}
+	observe := subscription(w.PubSub, w.id, w.platform)
+	if w.through != nil {
+		observe = w.through(observe)
+	}
 	w.journal = newJournal()
-	return w.journal.write(ctx, w.observe)
+	return w.journal.write(ctx, observe)
 }
 
 // subscription returns how messages about resources of a platform come from Pub/Sub.
@@ -194,7 +198,7 @@ func subscription(at PubSub, id, platform string) observer {
 		}
 		defer s.Close()
 		return s.Observe(ctx, pubsub.Subscription{
-			Name: "conformance-" + string(kind) + "-" + id, Kind: kind, Platforms: []string{platform, platform + "-other"},
+			Name: "conformance-" + string(kind) + "-" + id, Kind: kind, Platforms: []string{platform},
 		}, ready, take)
 	}
 }
