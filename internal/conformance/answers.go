@@ -100,7 +100,7 @@ func timesAreTheSame(ctx context.Context, p *probe) {
 }
 
 func specComesBack(ctx context.Context, p *probe) {
-	const unknown = `{"list":[1,2.5,-3e2,null,true,{"deep":[[]]}],"empty":{},"text":"ü \" \\ 漢 \t","null":null,"zero":0}`
+	const unknown = `{"list":[1,2.5,-3e2,null,true,{"deep":[[]]}],"empty":{},"text":"ü \" \\ \u6f22 \t","null":null,"zero":0}`
 	c := p.cluster(ctx, `"of-nobody":`+unknown)
 	want := reply{p: p, body: []byte(unknown)}.at("")
 	p.user.get(ctx, clusters+"/"+c.ID).is(http.StatusOK).shows("spec.of-nobody", want)

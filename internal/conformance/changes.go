@@ -14,11 +14,20 @@ import (
 
 func changeChecks() []Check {
 	return []Check{
-		{"api/generation-moves-with-the-spec-only", "The generation moves when the spec changes, and only then.", ofClusters, generationMovesWithTheSpec},
+		{
+			"api/generation-moves-with-the-spec-only", "The generation moves when the spec changes, and only then.",
+			ofClusters, generationMovesWithTheSpec,
+		},
 		{"api/equal-put-changes-nothing", "A PUT that changes nothing makes no generation and no version.", ofClusters, equalPutChangesNothing},
-		{"api/parallel-puts-have-a-generation-each", "Of N parallel PUTs of different specs each has a generation of its own.", ofClusters, parallelPuts},
+		{
+			"api/parallel-puts-have-a-generation-each", "Of N parallel PUTs of different specs each has a generation of its own.",
+			ofClusters, parallelPuts,
+		},
 		{"api/if-match-refuses-after-any-change", "If-Match is 412 after any change since, a report too.", ofClusters, ifMatchRefuses},
-		{"api/generation-refuses-after-a-new-spec", "A generation in the body is 409 once the spec has moved on; reports do not disturb it.", ofClusters, generationRefuses},
+		{
+			"api/generation-refuses-after-a-new-spec", "A generation in the body is 409 once the spec has moved on; reports do not disturb it.",
+			ofClusters, generationRefuses,
+		},
 		{"api/put-needs-a-spec", "A PUT without a spec, or with null, is a 400 that names it.", ofClusters, putNeedsASpec},
 		{"api/put-keeps-what-it-leaves-out", "Labels and description that a PUT leaves out keep their values.", ofClusters, putKeeps},
 		{"api/what-was-read-can-be-written", "Fields that are only output are ignored in a PUT.", ofClusters, readEditWrite},
@@ -26,7 +35,10 @@ func changeChecks() []Check {
 		{"api/unknown-fields-are-refused", "A field that is not known is a 400 that names it.", ofClusters, unknownFieldsAreRefused},
 		{"api/patch-merges", "A PATCH is a JSON Merge Patch: null removes, lists are replaced, the rest stays.", ofClusters, patchMerges},
 		{"api/names-are-labels", "A name is a label by RFC 1123 of at most 63 characters.", ofClusters, namesAreLabels},
-		{"api/name-is-taken-once", "A name is one living cluster's of its owner, and free again after that one's deletion.", ofClusters, nameIsTakenOnce},
+		{
+			"api/name-is-taken-once", "A name is one living cluster's of its owner, and free again after that one's deletion.",
+			ofClusters, nameIsTakenOnce,
+		},
 		{"api/labels-are-checked", "Labels are those of Kubernetes; a fault names the label.", ofClusters, labelsAreChecked},
 		{"api/idempotency-key-repeats-the-answer", "A POST of the same key and body is the same 201, and creates nothing.", ofTrying, keyRepeats},
 		{"api/idempotency-key-is-for-one-body", "A key that comes with another body is 422.", ofTrying, keyIsForOneBody},
@@ -37,8 +49,8 @@ func changeChecks() []Check {
 func generationMovesWithTheSpec(ctx context.Context, p *probe) {
 	c := p.cluster(ctx)
 	r := p.user.put(ctx, clusters+"/"+c.ID, `{"spec":`+p.spec(`"n":1`).String()+`}`).is(http.StatusOK).shows("generation", 2)
-	r = p.user.put(ctx, clusters+"/"+c.ID, `{"labels":{"a":"b"},"description":"x","paused":true,"spec":`+text(r.at("spec"))+`}`).is(http.StatusOK)
-	r.shows("generation", 2).shows("labels.a", "b")
+	described := `{"labels":{"a":"b"},"description":"x","paused":true,"spec":` + text(r.at("spec")) + `}`
+	p.user.put(ctx, clusters+"/"+c.ID, described).is(http.StatusOK).shows("generation", 2).shows("labels.a", "b")
 	p.report(ctx, c.ID, says(p.controller("a"), 0, v1.ConditionTrue))
 	p.expect(p.look(ctx, c.ID).Generation == 2, "generation 2 after a report", p.look(ctx, c.ID))
 }

@@ -13,12 +13,27 @@ import (
 func deletionChecks() []Check {
 	return []Check{
 		{"deletion/unheld-is-gone-at-once", "What nobody holds is gone with the 202: a 404, and in no list.", ofDeletion, unheldIsGone},
-		{"deletion/names-whom-it-waits-for", "A deletion that is held names its holders, in the answer and in the status.", ofDeletion, namesWhomItWaitsFor},
-		{"deletion/refuses-changes", "While it is Deleting a cluster refuses changes and node pools, and keeps its name.", ofDeletion, refusesChanges},
-		{"deletion/ends-when-the-last-lets-go", "A deletion ends when the last holder has reported Finalized=True.", ofDeletion, endsWhenTheLastLetsGo},
-		{"deletion/older-generation-does-not-let-go", "Finalized=True of a generation before the deletion's does not let go.", ofDeletion, olderGeneration},
+		{
+			"deletion/names-whom-it-waits-for", "A deletion that is held names its holders, in the answer and in the status.",
+			ofDeletion, namesWhomItWaitsFor,
+		},
+		{
+			"deletion/refuses-changes", "While it is Deleting a cluster refuses changes and node pools, and keeps its name.",
+			ofDeletion, refusesChanges,
+		},
+		{
+			"deletion/ends-when-the-last-lets-go", "A deletion ends when the last holder has reported Finalized=True.",
+			ofDeletion, endsWhenTheLastLetsGo,
+		},
+		{
+			"deletion/older-generation-does-not-let-go", "Finalized=True of a generation before the deletion's does not let go.",
+			ofDeletion, olderGeneration,
+		},
 		{"deletion/again-is-the-same", "DELETE again is the same 202, and changes nothing.", ofDeletion, againIsTheSame},
-		{"deletion/force-is-for-the-second-time", "A forced first DELETE is an ordinary one; forced again it waits for nobody.", ofDeletion, forceIsForTheSecondTime},
+		{
+			"deletion/force-is-for-the-second-time", "A forced first DELETE is an ordinary one; forced again it waits for nobody.",
+			ofDeletion, forceIsForTheSecondTime,
+		},
 		{"deletion/reports-are-answered-afterwards", "A report on what is deleted is 200, applied: false.", ofDeletion, reportsAfterwards},
 		{"deletion/node-pools-go-first", "A cluster waits for its node pools, each with its own holders.", ofDeletion, poolsGoFirst},
 		{"deletion/protection-refuses", "What is protected from deletion is 409 until that is lifted.", ofDeletion, protectionRefuses},

@@ -11,10 +11,16 @@ import (
 
 func errorChecks() []Check {
 	return []Check{
-		{"errors/have-one-shape", "Every failure has error and message (one sentence), a code and the id of its request.", ofErrors, errorsHaveOneShape},
+		{
+			"errors/have-one-shape", "Every failure has error and message (one sentence), a code and the id of its request.",
+			ofErrors, errorsHaveOneShape,
+		},
 		{"errors/name-all-faults", "All faults of a body are named at once, the first on top.", ofErrors, errorsNameAllFaults},
 		{"errors/name-the-path", "A fault has the client's path of its field, and the value.", ofErrors, errorsNameThePath},
-		{"errors/are-problems-if-asked", "With Accept: application/problem+json a failure is a problem of RFC 9457.", ofErrors, errorsAreProblems},
+		{
+			"errors/are-problems-if-asked", "With Accept: application/problem+json a failure is a problem of RFC 9457.",
+			ofErrors, errorsAreProblems,
+		},
 		{"errors/unknown-route", "A path that does not exist is 404 NOT_FOUND, in the same shape.", ofErrors, unknownRoute},
 		{"errors/unknown-cluster", "A cluster that does not exist is 404 NOT_FOUND for every call.", ofErrors, unknownCluster},
 		{"errors/invalid-id", "An id that is no UUID is 400 INVALID_ID.", ofErrors, invalidID},

@@ -16,18 +16,35 @@ import (
 func eventChecks() []Check {
 	return []Check{
 		{"events/created", "A POST is told by cluster.created, with who has made it.", ofControllers, eventCreated},
-		{"events/updated-says-why", "cluster.updated tells a new spec from a change of what describes the cluster, which keeps the generation.", ofControllers, eventUpdated},
+		{
+			"events/updated-says-why",
+			"cluster.updated tells a new spec from a change of what describes the cluster, which keeps the generation.",
+			ofControllers, eventUpdated,
+		},
 		{"events/deleted", "A DELETE is told by cluster.deleted, of the generation that it begins.", ofControllers, eventDeleted},
 		{"events/reconcile-on-demand", "POST .../reconcile sends cluster.reconcile, with the id that it answers.", ofControllers, eventReconcile},
-		{"events/carry-attributes", "Attributes to filter by, and those of CloudEvents, say the same as the data.", ofControllers, eventAttributes},
+		{
+			"events/carry-attributes", "Attributes to filter by, and those of CloudEvents, say the same as the data.",
+			ofControllers, eventAttributes,
+		},
 		{"events/are-ordered-by-cluster", "The ordering key is the cluster's id, on both topics.", ofControllers, eventOrderingKey},
-		{"events/come-in-order", "Created, updated and deleted events of one cluster come in the order of the changes.", ofControllers, eventsInOrder},
+		{
+			"events/come-in-order", "Created, updated and deleted events of one cluster come in the order of the changes.",
+			ofControllers, eventsInOrder,
+		},
 		{"events/keep-their-id", "An event that comes twice has the same id.", ofControllers, eventsKeepTheirID},
 		{"events/need-a-change", "What changes nothing, or is refused, or a dry run, sends nothing.", ofControllers, eventsNeedAChange},
 		{"events/report-wakes-everybody", "A report that moves something wakes everybody within seconds.", ofControllers, eventReactive},
-		{"events/deletion-is-repeated", "While a deletion waits, a wake-up is cluster.deleted again and never cluster.reconcile.", ofControllers, eventDeletionPending},
+		{
+			"events/deletion-is-repeated", "While a deletion waits, a wake-up is cluster.deleted again and never cluster.reconcile.",
+			ofControllers, eventDeletionPending,
+		},
 		{"events/force-is-told", "A forced deletion is told by cluster.deleted with force_delete and the reason.", ofControllers, eventForced},
-		{"events/node-pools-have-a-topic", "Events of node pools come on their own topic, and name both; they are deleted before their cluster is.", ofControllers, eventNodePools},
+		{
+			"events/node-pools-have-a-topic",
+			"Events of node pools come on their own topic, and name both; they are deleted before their cluster is.",
+			ofControllers, eventNodePools,
+		},
 		{"events/trace-goes-on", "The traceparent of a call goes on in its event.", ofControllers, eventTrace},
 	}
 }
@@ -35,7 +52,8 @@ func eventChecks() []Check {
 func eventCreated(ctx context.Context, p *probe) {
 	c := p.cluster(ctx)
 	m := p.await(ctx, c.ID, v1.ClusterCreated, v1.ReasonCreated)
-	reply{p: p, body: m.Data}.shape("", "id:string type:string cluster_id:string generation:number timestamp:string source:string reason:string metadata:object")
+	reply{p: p, body: m.Data}.shape("", "id:string type:string cluster_id:string generation:number timestamp:string source:string "+
+		"reason:string metadata:object")
 	e := m.event
 	p.expect(e.Generation == 1 && e.Source == v1.Source && e.Metadata.TriggeredBy == v1.TriggeredByUser && e.Metadata.UserEmail == p.User,
 		"generation 1, source "+v1.Source+", triggered_by user, user_email "+p.User, string(m.Data))

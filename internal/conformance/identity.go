@@ -15,9 +15,18 @@ func identityChecks() []Check {
 		{"api/look-alike-headers-are-refused", "A header that looks like the one of the identity is a 400.", ofIdentity, lookAlikes},
 		{"api/not-yours-is-not-found", "What is another user's is a 404, whatever the call.", ofIdentity, notYoursIsNotFound},
 		{"api/users-do-not-report", "A user's report is 403, before anything is looked up.", ofIdentity, usersDoNotReport},
-		{"api/controllers-do-not-declare", "A controller reads everything, and may not create, change or delete.", ofIdentity, controllersDoNotDeclare},
-		{"api/administrators-change-everything", "An administrator reads and changes everybody's, and may not report.", ofIdentity, administrators},
-		{"api/secrets-are-for-controllers", "spec.serviceAccountSigningKey comes back to controllers and to nobody else.", ofClusters, secretsAreForControllers},
+		{
+			"api/controllers-do-not-declare", "A controller reads everything, and may not create, change or delete.",
+			ofIdentity, controllersDoNotDeclare,
+		},
+		{
+			"api/administrators-change-everything", "An administrator reads and changes everybody's, and may not report.",
+			ofIdentity, administrators,
+		},
+		{
+			"api/secrets-are-for-controllers", "spec.serviceAccountSigningKey comes back to controllers and to nobody else.",
+			ofClusters, secretsAreForControllers,
+		},
 		{"api/secrets-survive-a-put", "A secret that a PUT leaves out keeps its value; null removes it.", ofClusters, secretsSurvive},
 	}
 }
@@ -98,6 +107,7 @@ func secretsSurvive(ctx context.Context, p *probe) {
 	path := clusters + "/" + c.ID
 	p.user.put(ctx, path, `{"spec":`+p.spec().String()+`}`).is(http.StatusOK).shows("generation", 1)
 	p.robot.get(ctx, path).is(http.StatusOK).shows("spec.serviceAccountSigningKey", secret)
-	got[v1.Cluster](p)(p.user.UpdateCluster(ctx, c.ID, v1.UpdateCluster{Spec: p.spec(`"serviceAccountSigningKey":null`)}, client.IfMatch(c.ResourceVersion)))
+	removed := v1.UpdateCluster{Spec: p.spec(`"serviceAccountSigningKey":null`)}
+	got[v1.Cluster](p)(p.user.UpdateCluster(ctx, c.ID, removed, client.IfMatch(c.ResourceVersion)))
 	p.robot.get(ctx, path).is(http.StatusOK).shows("spec.serviceAccountSigningKey", nil).shows("generation", 2)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -94,7 +95,7 @@ func (j *journal) add(kind models.Kind, m pubsub.Message) {
 func (j *journal) of(cluster string) ([]message, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.entries[cluster][:len(j.entries[cluster]):len(j.entries[cluster])], j.news
+	return slices.Clip(j.entries[cluster]), j.news
 }
 
 // await waits for an event about a cluster of a type and a reason, and returns the first.

@@ -13,10 +13,16 @@ import (
 func listChecks() []Check {
 	return []Check{
 		{"api/empty-list-is-a-list", "A list of nothing is [], with total, limit and offset.", ofClusters, emptyListIsAList},
-		{"api/pages-cover-everything-once", "Pages by token show each match once, the newest first, with the same total.", ofClusters, pagesCoverEverything},
+		{
+			"api/pages-cover-everything-once", "Pages by token show each match once, the newest first, with the same total.",
+			ofClusters, pagesCoverEverything,
+		},
 		{"api/page-token-is-signed", "A page token that was tampered with, or is of another list, is a 400.", ofClusters, pageTokenIsSigned},
 		{"api/limit-is-bounded", "A limit that is not between 1 and 100 is a 400 that names it.", ofClusters, limitIsBounded},
-		{"api/lists-are-ordered", "order_by orders by name from the least, with a - from the greatest; another order is a 400.", ofClusters, listsAreOrdered},
+		{
+			"api/lists-are-ordered", "order_by orders by name from the least, with a - from the greatest; another order is a 400.",
+			ofClusters, listsAreOrdered,
+		},
 		{"api/filters-filter", "name, platform (whatever its case), status and created_by filter.", ofClusters, filtersFilter},
 		{"api/label-selectors-select", "label_selector has the syntax of Kubernetes; what it cannot read is a 400.", ofClusters, selectorsSelect},
 		{"api/unknown-parameters-are-refused", "A parameter that is not known is a 400 that names it.", ofClusters, unknownParameters},
@@ -117,7 +123,8 @@ func filtersFilter(ctx context.Context, p *probe) {
 func selectorsSelect(ctx context.Context, p *probe) {
 	of, made := p.group(ctx, map[string]string{"tier": "web"}, map[string]string{"tier": "db"}, map[string]string{})
 	for selector, want := range map[string][]v1.Cluster{
-		"tier=web": made[:1], "tier in (web, db)": made[:2], "tier!=web": made[1:], "tier notin (web,db)": made[2:], "tier": made[:2], "!tier": made[2:],
+		"tier=web": made[:1], "tier in (web, db)": made[:2], "tier": made[:2],
+		"tier!=web": made[1:], "tier notin (web,db)": made[2:], "!tier": made[2:],
 	} {
 		p.lists(ctx, want, "label_selector", of+","+selector)
 	}

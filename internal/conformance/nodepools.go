@@ -9,8 +9,14 @@ import (
 
 func nodePoolChecks() []Check {
 	return []Check{
-		{"api/create-answers-the-whole-node-pool", "POST /nodepools answers 201 with every field of the node pool.", ofNodePools, createAnswersThePool},
-		{"api/node-pool-needs-a-cluster-of-yours", "The cluster of a new node pool must be there, and the caller's.", ofNodePools, poolNeedsACluster},
+		{
+			"api/create-answers-the-whole-node-pool", "POST /nodepools answers 201 with every field of the node pool.",
+			ofNodePools, createAnswersThePool,
+		},
+		{
+			"api/node-pool-needs-a-cluster-of-yours", "The cluster of a new node pool must be there, and the caller's.",
+			ofNodePools, poolNeedsACluster,
+		},
 		{"api/node-pool-name-is-taken-once", "A name is one node pool's within its cluster.", ofNodePools, poolNameIsTakenOnce},
 		{"api/node-pools-are-listed-by-cluster", "cluster_id, and clusterId, list the node pools of a cluster.", ofNodePools, poolsAreListed},
 	}

@@ -47,8 +47,16 @@ type probe struct {
 	made []string
 }
 
+// A check, and the removal of what it has made, are given up after a while: a backend may hang.
+const (
+	checkLimit   = 45 * time.Second
+	cleanUpLimit = 20 * time.Second
+)
+
 // judge runs a check and removes what it has made.
 func (w *world) judge(ctx context.Context, c Check) Result {
+	limited, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
 	p := &probe{world: w, result: Result{Check: c}}
 	p.user, p.robot, p.admin = p.caller(w.User), p.caller(w.Controller), p.caller(w.Admin)
 	p.other, p.nobody = p.caller("other."+w.User), p.caller("")
@@ -58,7 +66,7 @@ func (w *world) judge(ctx context.Context, c Check) Result {
 		if c.readsEvents() && w.journal == nil {
 			p.skip("no Pub/Sub is named")
 		}
-		c.run(ctx, p)
+		c.run(limited, p)
 	}()
 	<-done
 	p.result.Took = time.Since(began)
@@ -145,10 +153,9 @@ func says(controller string, generation int64, available v1.ConditionStatus) v1.
 }
 
 // report sends one on a cluster, which must be applied.
-func (p *probe) report(ctx context.Context, id string, r v1.StatusReport) v1.ReportResult {
+func (p *probe) report(ctx context.Context, id string, r v1.StatusReport) {
 	result := got[v1.ReportResult](p)(p.robot.ReportClusterStatus(ctx, id, r))
 	p.expect(result.Applied, "a report that is applied", result)
-	return result
 }
 
 // phase expects one of a cluster, with its reason, and returns the cluster.
@@ -239,7 +246,7 @@ func (w *witness) made(r *http.Request, answer []byte) {
 
 // cleanUp removes what has been made, the latest first.
 func (p *probe) cleanUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, cleanUpLimit)
 	defer cancel()
 	for _, path := range slices.Backward(p.made) {
 		if !p.remove(ctx, path) {

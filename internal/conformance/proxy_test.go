@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -272,16 +273,8 @@ func only(wanted func(message) bool) func(message) []message {
 // each changes every event.
 func each(change func(*message)) func(message) []message {
 	return func(m message) []message {
-		m.Attributes = mapOf(m.Attributes)
+		m.Attributes = maps.Clone(m.Attributes)
 		change(&m)
 		return []message{m}
 	}
-}
-
-func mapOf(attributes map[string]string) map[string]string {
-	own := make(map[string]string, len(attributes))
-	for name, value := range attributes {
-		own[name] = value
-	}
-	return own
 }

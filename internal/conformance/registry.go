@@ -13,11 +13,28 @@ func registryChecks() []Check {
 	return []Check{
 		{"registry/entry-comes-back", "A registration comes back as what it said, alone and in the list.", ofControllers, entryComesBack},
 		{"registry/users-do-not-register", "A user's registration is 403.", ofControllers, usersDoNotRegister},
-		{"registry/required-keeps-ready-false", "Nothing is Ready before a controller that is required for it has reported; the message names it.", ofControllers, requiredKeepsReadyFalse},
-		{"registry/counts-from-the-next-generation", "What is Ready stays so when a required controller registers, until its next generation.", ofControllers, countsFromTheNext},
-		{"registry/other-platforms-are-not-waited-for", "A controller registered for other platforms is not waited for, also where it has reported.", ofControllers, otherPlatforms},
-		{"registry/finalizer-holds", "A controller registered with finalizes holds a deletion without having reported.", ofControllers, finalizerHolds},
-		{"registry/retired-counts-nowhere", "A retired controller is not waited for, and its reports are 200, applied: false.", ofControllers, retiredCountsNowhere},
+		{
+			"registry/required-keeps-ready-false",
+			"Nothing is Ready before a controller that is required for it has reported; the message names it.",
+			ofControllers, requiredKeepsReadyFalse,
+		},
+		{
+			"registry/counts-from-the-next-generation", "What is Ready stays so when a required controller registers, until its next generation.",
+			ofControllers, countsFromTheNext,
+		},
+		{
+			"registry/other-platforms-are-not-waited-for",
+			"A controller registered for other platforms is not waited for, also where it has reported.",
+			ofControllers, otherPlatforms,
+		},
+		{
+			"registry/finalizer-holds", "A controller registered with finalizes holds a deletion without having reported.",
+			ofControllers, finalizerHolds,
+		},
+		{
+			"registry/retired-counts-nowhere", "A retired controller is not waited for, and its reports are 200, applied: false.",
+			ofControllers, retiredCountsNowhere,
+		},
 	}
 }
 

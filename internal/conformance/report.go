@@ -93,22 +93,21 @@ func (r Result) word() string {
 
 // suite and what it is made of are JUnit's XML, as Jenkins and GitLab read it.
 type suite struct {
-	XMLName  xml.Name `xml:"testsuite"`
-	Name     string   `xml:"name,attr"`
-	Tests    int      `xml:"tests,attr"`
-	Failures int      `xml:"failures,attr"`
-	Skipped  int      `xml:"skipped,attr"`
-	Time     string   `xml:"time,attr"`
-	Cases    []testCase
+	XMLName  xml.Name   `xml:"testsuite"`
+	Name     string     `xml:"name,attr"`
+	Tests    int        `xml:"tests,attr"`
+	Failures int        `xml:"failures,attr"`
+	Skipped  int        `xml:"skipped,attr"`
+	Time     string     `xml:"time,attr"`
+	Cases    []testCase `xml:"testcase"`
 }
 
 type testCase struct {
-	XMLName xml.Name `xml:"testcase"`
-	Class   string   `xml:"classname,attr"`
-	Name    string   `xml:"name,attr"`
-	Time    string   `xml:"time,attr"`
-	Failure *remark  `xml:"failure"`
-	Skipped *remark  `xml:"skipped"`
+	Class   string  `xml:"classname,attr"`
+	Name    string  `xml:"name,attr"`
+	Time    string  `xml:"time,attr"`
+	Failure *remark `xml:"failure"`
+	Skipped *remark `xml:"skipped"`
 }
 
 type remark struct {

@@ -9,15 +9,26 @@ import (
 
 func reportChecks() []Check {
 	return []Check{
-		{"status/stale-report-is-not-applied", "A report of an older generation than the stored one is 200, applied: false, and changes nothing.", ofControllers, staleReport},
+		{
+			"status/stale-report-is-not-applied",
+			"A report of an older generation than the stored one is 200, applied: false, and changes nothing.",
+			ofControllers, staleReport,
+		},
 		{"status/generation-0-is-the-current-one", "A report without a generation, or of 0, is of the current one.", ofControllers, generation0},
 		{"status/generation-to-come-is-refused", "A report of a generation that does not exist yet is a 400.", ofControllers, generationToCome},
-		{"status/only-four-things-are-refused", "No JSON, no controller_name, a condition status that is none of the three: each is a 400 that names it.", ofControllers, fourThings},
+		{
+			"status/only-four-things-are-refused",
+			"No JSON, no controller_name, a condition status that is none of the three: each is a 400 that names it.",
+			ofControllers, fourThings,
+		},
 		{"status/unknown-fields-pass", "Unknown fields, nulls and values of another type pass in a report.", ofControllers, unknownFieldsPass},
 		{"status/last-of-two-conditions-stands", "Of two conditions of one type the last stands.", ofControllers, lastConditionStands},
 		{"status/metadata-comes-back", "metadata comes back as the JSON value that it was.", ofControllers, metadataComesBack},
 		{"status/equal-report-changes-nothing", "A report that says the same is applied, and moves no version.", ofControllers, equalReport},
-		{"status/report-moves-the-version", "A report that says something else moves resource_version, and not updated_at.", ofClusters, reportMovesTheVersion},
+		{
+			"status/report-moves-the-version", "A report that says something else moves resource_version, and not updated_at.",
+			ofClusters, reportMovesTheVersion,
+		},
 	}
 }
 

@@ -11,15 +11,34 @@ import (
 func statusChecks() []Check {
 	return []Check{
 		{"status/nobody-is-pending", "Without any report a cluster is Pending: Ready is False, Available Unknown.", ofStatus, nobodyIsPending},
-		{"status/one-reporter-makes-ready", "Without a registration the first reporter alone makes generation 1 Ready.", ofStatus, oneReporterMakesReady},
-		{"status/every-reporter-is-waited-for", "Whoever has reported is waited for, and the message names who is missing.", ofStatus, everyReporterIsWaitedFor},
-		{"status/new-spec-is-not-ready", "A new spec is not Ready before it is reported on; Available stays True meanwhile.", ofStatus, newSpecIsNotReady},
+		{
+			"status/one-reporter-makes-ready", "Without a registration the first reporter alone makes generation 1 Ready.",
+			ofStatus, oneReporterMakesReady,
+		},
+		{
+			"status/every-reporter-is-waited-for", "Whoever has reported is waited for, and the message names who is missing.",
+			ofStatus, everyReporterIsWaitedFor,
+		},
+		{
+			"status/new-spec-is-not-ready", "A new spec is not Ready before it is reported on; Available stays True meanwhile.",
+			ofStatus, newSpecIsNotReady,
+		},
 		{"status/terminal-error-fails", "A Fatal or Configuration error makes the cluster Failed.", ofStatus, terminalErrorFails},
 		{"status/failed-condition-fails", "A condition Failed=True makes the cluster Failed.", ofStatus, failedConditionFails},
-		{"status/passing-error-is-progressing", "An error that will be retried leaves the cluster Progressing, and Degraded until it is gone.", ofStatus, passingError},
+		{
+			"status/passing-error-is-progressing", "An error that will be retried leaves the cluster Progressing, and Degraded until it is gone.",
+			ofStatus, passingError,
+		},
 		{"status/unknown-error-type-is-transient", "An error of an unknown type counts as Transient.", ofStatus, unknownErrorType},
-		{"status/conditions-name-their-generation", "Every condition says which generation it was calculated for.", ofStatus, conditionsNameTheirGeneration},
-		{"status/transition-time-moves-with-the-status-only", "lastTransitionTime moves when the condition's status does, and at no other time.", ofStatus, transitionTimes},
+		{
+			"status/conditions-name-their-generation", "Every condition says which generation it was calculated for.",
+			ofStatus, conditionsNameTheirGeneration,
+		},
+		{
+			"status/transition-time-moves-with-the-status-only",
+			"lastTransitionTime moves when the condition's status does, and at no other time.",
+			ofStatus, transitionTimes,
+		},
 		{"status/shows-each-report", "GET .../status shows each controller's report, [] while there is none.", ofStatus, statusShowsReports},
 		{"status/dropped-report-is-not-waited-for", "A report that is dropped is not waited for any more.", ofControllers, droppedReport},
 		{"status/node-pools-have-their-own", "A node pool has a status of its own, by the same rules.", ofStatus, poolsHaveTheirOwn},
@@ -134,7 +153,7 @@ func transitionTimes(ctx context.Context, p *probe) {
 	silent.Conditions[0].Message = "another message"
 	p.report(ctx, id, silent)
 	same := p.condition(p.look(ctx, id).Status, v1.ConditionReady, v1.ConditionFalse)
-	p.expect(same.LastTransitionTime.Equal(before.LastTransitionTime), "the lastTransitionTime of before, "+text(before.LastTransitionTime), same)
+	p.expect(same.LastTransitionTime.Equal(before.LastTransitionTime), "lastTransitionTime "+text(before.LastTransitionTime)+" still", same)
 	p.report(ctx, id, says(p.controller("a"), 1, v1.ConditionTrue))
 	moved := p.condition(p.look(ctx, id).Status, v1.ConditionReady, v1.ConditionTrue)
 	p.expect(moved.LastTransitionTime.After(before.LastTransitionTime), "a lastTransitionTime after "+text(before.LastTransitionTime), moved)
