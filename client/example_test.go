@@ -129,8 +129,8 @@ func ExampleDryRun() {
 
 	would, err := c.PatchCluster(context.Background(), made.ID, v1.Object(`{"spec":{"size":2}}`), client.DryRun())
 	is, _ := c.GetCluster(context.Background(), made.ID)
-	fmt.Println(string(would.Spec), string(is.Spec), err)
-	// Output: {"size":2} {"size":1} <nil>
+	fmt.Println("would be", string(would.Spec), "and is", string(is.Spec), err)
+	// Output: would be {"size": 2} and is {"size": 1} <nil>
 }
 
 // A wait that ends too early says how far it has come.

@@ -19,7 +19,7 @@ func Example() {
 	}), controller.Options{Name: "mine"})
 	made := backend.Create("one", `{}`)
 	fmt.Println(backend.WaitReady(made.ID).Status.Message)
-	// Output: 1 of 1 controllers ready
+	// Output: 1 of 1 controller ready
 }
 
 // Reports can be made to fail, and events to come again.

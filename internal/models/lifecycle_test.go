@@ -602,6 +602,14 @@ func TestLivesFindMutants(t *testing.T) {
 				return all.Expected(o, reports, dropped)
 			}
 		},
+		"what names no platform is nobody's": func(p *play) {
+			p.expected = func(g Registry, o Object, reports []Report, dropped time.Time) Expected {
+				if o.Platform == "" {
+					o.Platform = "none of those that are named"
+				}
+				return g.Expected(o, reports, dropped)
+			}
+		},
 		"the silent are not waited for": func(p *play) {
 			p.expected = func(g Registry, o Object, reports []Report, dropped time.Time) Expected {
 				e := g.Expected(o, reports, dropped)

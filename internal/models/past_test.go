@@ -132,6 +132,14 @@ func (h *past) concerned(e entry) bool {
 	return !e.retired && kind && platform
 }
 
+// counted reports whether reports count under an entry: without a platform a resource is nobody else's.
+func (h *past) counted(e entry) bool {
+	if h.platform == "" {
+		e.says.Platforms = nil
+	}
+	return h.concerned(e)
+}
+
 // since returns the reports of a controller since its last one was dropped.
 func (h *past) since(who string) (list []taken) {
 	var from time.Time
@@ -162,7 +170,7 @@ func (h *past) expected() (names []string) {
 	for _, who := range lifeNames {
 		e, entered := h.entryAt(who, h.now)
 		if _, reported := h.latest(who); reported {
-			if !entered || h.concerned(e) {
+			if !entered || h.counted(e) {
 				names = append(names, who)
 			}
 			continue

@@ -129,9 +129,14 @@ type Controller struct {
 	LetGoAt *time.Time
 }
 
-// counts reports whether the controller's reports on resources of a kind and platform count.
+// counts reports whether the controller's reports on resources of a kind and platform count. What names no
+// platform, such as a node pool that is where its cluster is, is nobody else's: who reports on it counts.
 func (c Controller) counts(kind Kind, platform string) bool {
-	return c.RetiredAt == nil && (!c.Registered || c.Registration.Concerns(kind, platform))
+	says := c.Registration
+	if platform == "" {
+		says.Platforms = nil
+	}
+	return c.RetiredAt == nil && (!c.Registered || says.Concerns(kind, platform))
 }
 
 // Register returns the entry after a registration at a time of the database's, and whether that
@@ -176,10 +181,10 @@ func (c Controller) turn(next Controller, now time.Time) (turns Turns, moved boo
 	return turns, moved
 }
 
-// platforms are those that an entry tells from others, before or after it becomes the next, and
-// all others.
+// platforms are those that an entry tells from others, before or after it becomes the next, none
+// at all, and all others.
 func (c Controller) platforms(next Controller, kind Kind) []string {
-	list := slices.Concat([]string{anyPlatform}, c.Registration.Platforms, next.Registration.Platforms,
+	list := slices.Concat([]string{anyPlatform, ""}, c.Registration.Platforms, next.Registration.Platforms,
 		slices.Collect(maps.Keys(c.Required[kind])), slices.Collect(maps.Keys(c.Turns[kind])))
 	slices.Sort(list)
 	return slices.Compact(list)
