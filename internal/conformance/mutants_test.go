@@ -431,3 +431,18 @@ func TestEveryCheckHasAMutant(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsLeftBehindIsNamed runs against a backend that deletes nothing.
+func TestWhatIsLeftBehindIsNamed(t *testing.T) {
+	t.Parallel()
+	o := optionsOf(clstest.NewBackend(t))
+	o.Only = []string{"api/id-is-a-uuid-of-version-7"}
+	o.URL = mutant{on: "DELETE .*", asks: asking("dry_run", "true")}.start(t, o.URL)
+	report, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := report.Results[0].Left; len(left) != 1 || !strings.HasPrefix(left[0], "/api/v1/clusters/") {
+		t.Errorf("left behind: %v", left)
+	}
+}

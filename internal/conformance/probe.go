@@ -187,7 +187,10 @@ type caller struct {
 }
 
 func (p *probe) caller(as string) caller {
-	c := caller{p: p, as: as, http: &http.Client{Transport: &witness{p, as}}}
+	c := caller{p: p, as: as, http: &http.Client{
+		Transport:     &witness{p, as},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 	c.Client, _ = client.New(p.URL, client.Options{ // Its address has been judged.
 		Identity: as, HTTP: c.http, UserAgent: "cls-conformance", Retry: client.Retry{Attempts: 1},
 	})
