@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,7 +51,7 @@ func TestPublicNamesAreDocumented(t *testing.T) {
 				t.Errorf("%s: %s is not documented", dir, name)
 			}
 		}
-		values := append(p.Consts, p.Vars...)
+		values := slices.Concat(p.Consts, p.Vars)
 		functions := p.Funcs
 		for _, typ := range p.Types {
 			undocumented(typ.Name, typ.Doc)

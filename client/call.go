@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -78,7 +79,8 @@ func call[T any](ctx context.Context, c *Client, r request, options ...Option) (
 	for _, o := range options {
 		o(&r)
 	}
-	return answer, c.send(ctx, r, &answer)
+	err = c.send(ctx, r, &answer)
+	return answer, err
 }
 
 // send makes a call, again while that can help.
@@ -95,7 +97,7 @@ func (c *Client) send(ctx context.Context, r request, answer any) error {
 		if err == nil || !r.repeatable || tries >= c.options.Retry.Attempts || !mayPass(err) || ctx.Err() != nil {
 			return err
 		}
-		wait := pause/2 + rand.N(pause/2+1)
+		wait := pause/2 + rand.N(pause/2+1) //nolint:gosec // spreads load, keeps no secret
 		if e, ok := errors.AsType[*Error](err); ok {
 			wait = max(wait, e.RetryAfter)
 		}
@@ -145,9 +147,7 @@ func (c *Client) build(ctx context.Context, r request, body []byte) (*http.Reque
 	for name, values := range c.options.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.options.UserAgent)
 	if r.body != nil {

@@ -19,7 +19,9 @@ func (c *Client) GetController(ctx context.Context, name string) (v1.Controller,
 
 // RegisterController says what a controller works on, or says it anew. For controllers and administrators. It may be
 // repeated. Takes [DryRun].
-func (c *Client) RegisterController(ctx context.Context, name string, body v1.RegisterController, options ...Option) (v1.Controller, error) {
+func (c *Client) RegisterController(
+	ctx context.Context, name string, body v1.RegisterController, options ...Option,
+) (v1.Controller, error) {
 	r := newRequest(http.MethodPut, nil, body, "controllers", name)
 	r.repeatable = true
 	return call[v1.Controller](ctx, c, r, options...)

@@ -41,7 +41,7 @@ func (e *Error) Error() string {
 
 // Is reports whether target is the Err value of the same code.
 func (e *Error) Is(target error) bool {
-	code, ok := target.(codeError) //nolint:errorlint // errors.Is has unwrapped it
+	code, ok := target.(codeError)
 	return ok && v1.Code(code) == e.Code
 }
 

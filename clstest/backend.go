@@ -3,7 +3,6 @@ package clstest
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -31,7 +30,7 @@ const (
 )
 
 // Patience is how long a Backend waits for what must happen before it fails the test.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Backend is a running service. Its methods fail the test when they cannot do what they are for, so they are called from
 // the goroutine of the test; those that say so are safe for others.
@@ -59,14 +58,8 @@ func NewBackend(t testing.TB, settings ...string) *Backend {
 		t.Fatalf("clstest: %v", err)
 	}
 	t.Cleanup(ps.Close)
-	database := ""
-	if shared.Load() {
-		database = dbtest.New(t)
-	} else {
-		database = dbtest.NewServer(t).URL()
-	}
 	cfg, err := config.Load(append([]string{
-		"DATABASE_URL=" + database, "PUBSUB_EMULATOR_HOST=" + ps.Addr(), "HOST=127.0.0.1", "PORT=0", "METRICS_PORT=0",
+		"DATABASE_URL=" + database(t), "PUBSUB_EMULATOR_HOST=" + ps.Addr(), "HOST=127.0.0.1", "PORT=0", "METRICS_PORT=0",
 		"ADMIN_IDENTITIES=" + Admin, "REACTIVE_RECONCILIATION_DEBOUNCE=100ms", "RECONCILIATION_CHECK_INTERVAL=100ms",
 	}, settings...))
 	if err != nil {
@@ -77,6 +70,15 @@ func NewBackend(t testing.TB, settings ...string) *Backend {
 	return b
 }
 
+// database is a fresh one for a test, on the server that all share or on one of its own.
+func database(t testing.TB) string {
+	t.Helper()
+	if shared.Load() {
+		return dbtest.New(t)
+	}
+	return dbtest.NewServer(t).URL()
+}
+
 // start runs the service until the test ends, and returns its address.
 func (b *Backend) start(cfg config.Config) string {
 	b.t.Helper()
@@ -84,7 +86,7 @@ func (b *Backend) start(cfg config.Config) string {
 	serving, ended := make(chan app.Addresses, 1), make(chan error, 1)
 	go func() {
 		ended <- app.Run(ctx, cfg, app.Options{
-			Build: app.Build{Version: "clstest"}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Build: app.Build{Version: "clstest"}, Log: slog.New(slog.DiscardHandler),
 			Serving: func(at app.Addresses) { serving <- at },
 		})
 	}()
@@ -106,6 +108,7 @@ func (b *Backend) start(cfg config.Config) string {
 
 // For is the same backend for a subtest, whose controllers end with it.
 func (b *Backend) For(t testing.TB) *Backend {
+	t.Helper()
 	of := *b
 	of.t = t
 	return &of
@@ -302,7 +305,7 @@ func (b *Backend) Inject(events ...v1.Event) {
 		if err != nil {
 			b.t.Fatalf("clstest: %v", err)
 		}
-		b.pubsub.Server().PublishOrdered("projects/"+config.EmulatorProject+"/topics/"+topic, m.Data, m.Attributes, m.OrderingKey)
+		b.pubsub.Server().PublishOrdered("projects/"+config.EmulatorProject+"/topics/"+topic, m.GetData(), m.GetAttributes(), m.GetOrderingKey())
 	}
 }
 

@@ -21,9 +21,11 @@ type faulty struct {
 }
 
 func newFaulty(t testing.TB, address string) *faulty {
+	t.Helper()
 	f := &faulty{to: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	f.to.Transport = transport
+	f.to.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) } // The caller has left.
 	f.share.Store(0.0)
 	f.server = httptest.NewServer(f)
 	t.Cleanup(func() {
@@ -40,7 +42,7 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	share, _ := f.share.Load().(float64)
-	if luck := rand.Float64(); luck < share {
+	if luck := rand.Float64(); luck < share { //nolint:gosec // it keeps no secret
 		if luck < share/2 { // The caller is not to know that it was carried out.
 			f.to.ServeHTTP(&deaf{header: http.Header{}}, r)
 		}

@@ -106,8 +106,7 @@ func Run(ctx context.Context, r Reconciler, o Options) error {
 	if err := w.register(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	w.run(ctx, events)
-	return nil
+	return w.run(ctx, events)
 }
 
 func (o *Options) setDefaults() error {
@@ -120,12 +119,12 @@ func (o *Options) setDefaults() error {
 	}
 	for _, k := range o.Kinds {
 		if k != KindCluster && k != KindNodePool {
-			faults = append(faults, fmt.Errorf("Kinds: there is no kind %q", k))
+			faults = append(faults, fmt.Errorf("there is no kind %q for Kinds", k))
 		}
 	}
 	for i, n := range o.Needs {
 		if n.Controller == "" || n.Controller == o.Name {
-			faults = append(faults, fmt.Errorf("Needs: %q is no other controller", n.Controller))
+			faults = append(faults, fmt.Errorf("%q is no other controller for Needs", n.Controller))
 		}
 		o.Needs = slices.Clone(o.Needs)
 		o.Needs[i].Condition = cmp.Or(n.Condition, v1.ConditionAvailable)
@@ -193,7 +192,7 @@ func (w *worker) register(ctx context.Context) error {
 		e, refused := errors.AsType[*client.Error](err)
 		switch {
 		case err == nil || ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it is to stop, which is no failure
 		case refused && e.Status < 500 && e.Status != 429:
 			return fmt.Errorf("register controller %s: %w", w.options.Name, err)
 		case !said:
@@ -203,8 +202,9 @@ func (w *worker) register(ctx context.Context) error {
 	}
 }
 
-// run receives and works until ctx ends and what is in hand is done.
-func (w *worker) run(ctx context.Context, events *pubsub.Service) {
+// run receives and works until ctx ends and what is in hand is done. Author's code that does not end with its context is
+// left behind, with an error.
+func (w *worker) run(ctx context.Context, events *pubsub.Service) error {
 	// Reconciles outlive ctx by the time to drain.
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -233,11 +233,25 @@ func (w *worker) run(ctx context.Context, events *pubsub.Service) {
 	})
 	<-ctx.Done()
 	w.queue.close()
-	drain := time.AfterFunc(w.options.DrainTimeout, cancel)
-	defer drain.Stop()
-	workers.Wait()
-	receivers.Wait()
+	drained := make(chan struct{})
+	go func() {
+		workers.Wait()
+		receivers.Wait()
+		close(drained)
+	}()
+	for _, patience := range []time.Duration{w.options.DrainTimeout, giveUp} {
+		select {
+		case <-drained:
+			return nil
+		case <-time.After(patience):
+			cancel()
+		}
+	}
+	return fmt.Errorf("controller %s: a reconcile has not ended %v after its context", w.options.Name, giveUp)
 }
+
+// giveUp is how long author's code may go on after its context has ended.
+const giveUp = time.Second
 
 // receive takes events of a kind until ctx ends. Whatever goes wrong before is tried again: the topic may be yet to be
 // created, and an emulator forgets subscriptions when it restarts.

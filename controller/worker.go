@@ -102,7 +102,7 @@ func (w *worker) attend(ctx context.Context, j job, m *memory, req Request, own 
 	}
 	report, err := w.reportOf(req, own, result, failure)
 	if err != nil {
-		failure = &Failure{Type: v1.ErrorSystem, Code: "InvalidResult", Err: err}
+		failure = &Error{Type: v1.ErrorSystem, Code: "InvalidResult", Err: err}
 		if report, err = w.reportOf(req, own, Result{}, failure); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (w *worker) read(ctx context.Context, j job) (req Request, err error) {
 }
 
 // call calls the author's code, once what it needs is there. What takes long is reported to be under way.
-func (w *worker) call(ctx context.Context, req Request, own v1.ControllerStatus) (result Result, failure *Failure) {
+func (w *worker) call(ctx context.Context, req Request, own v1.ControllerStatus) (result Result, failure *Error) {
 	if missing := w.missing(req); len(missing) > 0 && !req.Deleting() {
 		return Result{Waiting: true, Reason: "WaitingForDependencies", Message: "waiting for " + strings.Join(missing, ", ")}, nil
 	}
@@ -158,18 +158,19 @@ func (w *worker) call(ctx context.Context, req Request, own v1.ControllerStatus)
 	if req.Deleting() {
 		do, what = w.finalizer.Finalize, "finalize"
 	}
-	defer w.progress(ctx, req, own)()
+	end := w.progress(ctx, req, own)
 	began := time.Now()
 	err := guarded(func() (err error) {
 		result, err = do(ctx, req)
 		return err
 	})
+	end()
 	w.metrics.called(what, err, time.Since(began))
 	if err == nil {
 		return result, nil
 	}
 	f := failureOf(err)
-	w.log.WarnContext(ctx, what+" failed", string(req.Kind), req.ID(), "generation", req.Generation(), "error_type", f.Type, "error", err)
+	w.log.WarnContext(ctx, "the controller's code failed", "call", what, string(req.Kind), req.ID(), "generation", req.Generation(), "error_type", f.Type, "error", err)
 	return result, &f
 }
 
@@ -177,7 +178,7 @@ func (w *worker) call(ctx context.Context, req Request, own v1.ControllerStatus)
 func guarded(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &Failure{Type: v1.ErrorSystem, Code: "Panic", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+			err = &Error{Type: v1.ErrorSystem, Code: "Panic", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
 		}
 	}()
 	return do()
@@ -259,7 +260,7 @@ func statusOf(s v1.ControllerStatus, condition string) v1.ConditionStatus {
 }
 
 // reportOf says what has come of a reconcile. A failure leaves Available as it was: what ran before may run on.
-func (w *worker) reportOf(req Request, own v1.ControllerStatus, r Result, f *Failure) (v1.StatusReport, error) {
+func (w *worker) reportOf(req Request, own v1.ControllerStatus, r Result, f *Error) (v1.StatusReport, error) {
 	available := v1.ReportedCondition{
 		Type: v1.ConditionAvailable, Status: v1.ConditionTrue, Reason: cmp.Or(r.Reason, "Reconciled"), Message: r.Message,
 	}

@@ -3,7 +3,8 @@ package main
 
 import (
 	"context"
-	"log"
+	"fmt"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -12,10 +13,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	err := controller.Run(ctx, controller.Func(greet), controller.Options{Name: "hello", Platforms: []string{"gcp"}})
+	stop()
 	if err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "hello-controller:", err)
+		os.Exit(1)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 // TestHello runs the controller against a backend of the test's own.
 func TestHello(t *testing.T) {
+	t.Parallel()
 	b := clstest.NewBackend(t)
 	b.Run(controller.Func(greet), controller.Options{Name: "hello", Platforms: []string{"gcp"}})
 	c := b.Create("world", `{"platform":{"type":"gcp"},"greeting":"good morning"}`)

@@ -6,7 +6,8 @@ package main
 import (
 	"context"
 	"errors"
-	"log"
+	"fmt"
+	"os"
 	"os/signal"
 	"sync"
 	"syscall"
@@ -18,14 +19,20 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "pipeline:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, s := range stages() {
 		group.Go(func() error { return controller.Run(ctx, s.reconcile, s.options) })
 	}
-	if err := group.Wait(); err != nil {
-		log.Fatal(err)
-	}
+	return group.Wait()
 }
 
 // stage is one of the controllers.

@@ -10,6 +10,7 @@ import (
 
 // TestPipeline has each stage wait for the one before, and the failure pass.
 func TestPipeline(t *testing.T) {
+	t.Parallel()
 	b := clstest.NewBackend(t)
 	for _, s := range stages() {
 		b.Run(s.reconcile, s.options)

@@ -9,8 +9,8 @@ import (
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
-// Failure is an error that says what to do about it. An error that holds none counts as one that passes.
-type Failure struct {
+// Error is an error that says what to do about it. An error that holds none counts as one that passes.
+type Error struct {
 	// Type is that of a [v1.ReportError]: Transient, System, Configuration or Fatal. The last two are terminal: the
 	// cluster is Failed, until a new event finds it otherwise.
 	Type string
@@ -25,25 +25,25 @@ type Failure struct {
 }
 
 // Error implements error.
-func (f *Failure) Error() string { return f.Err.Error() }
+func (f *Error) Error() string { return f.Err.Error() }
 
 // Unwrap returns what went wrong.
-func (f *Failure) Unwrap() error { return f.Err }
+func (f *Error) Unwrap() error { return f.Err }
 
 // Terminal says that only the user can mend what went wrong, by another spec: trying again cannot help.
 func Terminal(code string, err error) error {
-	return &Failure{Type: v1.ErrorConfiguration, Code: code, UserActionable: true, Err: err}
+	return &Error{Type: v1.ErrorConfiguration, Code: code, UserActionable: true, Err: err}
 }
 
 // RetryAfter says when it is worth trying again.
 func RetryAfter(d time.Duration, err error) error {
-	return &Failure{Type: v1.ErrorTransient, RetryAfter: d, Err: err}
+	return &Error{Type: v1.ErrorTransient, RetryAfter: d, Err: err}
 }
 
 // failureOf returns what an error says of itself. One that says nothing passes.
-func failureOf(err error) Failure {
-	f := Failure{Type: v1.ErrorTransient, Err: err}
-	if found, ok := errors.AsType[*Failure](err); ok {
+func failureOf(err error) Error {
+	f := Error{Type: v1.ErrorTransient, Err: err}
+	if found, ok := errors.AsType[*Error](err); ok {
 		f = *found
 		f.Err = err // With what was said around it.
 	}
@@ -56,9 +56,9 @@ func failureOf(err error) Failure {
 	return f
 }
 
-func (f Failure) terminal() bool { return f.Type == v1.ErrorConfiguration || f.Type == v1.ErrorFatal }
+func (f Error) terminal() bool { return f.Type == v1.ErrorConfiguration || f.Type == v1.ErrorFatal }
 
-func (f Failure) report() *v1.ReportError {
+func (f Error) report() *v1.ReportError {
 	r := &v1.ReportError{ErrorType: f.Type, ErrorCode: f.Code, Message: f.Err.Error(), UserActionable: f.UserActionable}
 	if f.RetryAfter > 0 {
 		r.RetryAfter = json.RawMessage(strconv.Quote(f.RetryAfter.String()))
