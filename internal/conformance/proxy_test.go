@@ -135,8 +135,8 @@ func (m mutant) through(observe observer) observer {
 	if m.tells == nil {
 		return observe
 	}
+	var mu sync.Mutex
 	return func(ctx context.Context, kind models.Kind, ready func(), take func(pubsub.Message)) error {
-		var mu sync.Mutex
 		return observe(ctx, kind, ready, func(seen pubsub.Message) {
 			mu.Lock()
 			defer mu.Unlock()
