@@ -99,6 +99,9 @@ func TestLifeOfACluster(t *testing.T) {
 	if ready := cluster(user.WaitFor(ctx, created.ID, client.Condition{Type: v1.ConditionReady})); ready.Status.Phase != v1.PhaseReady {
 		t.Errorf("waited for %+v", ready.Status)
 	}
+	if e := want[v1.Explanation](t)(user.ExplainCluster(ctx, created.ID)); e.Phase != v1.PhaseReady || len(e.Sentences) == 0 {
+		t.Errorf("explained as %+v", e)
+	}
 	if s := want[v1.ClusterStatus](t)(user.GetClusterStatus(ctx, created.ID)); len(s.ControllerStatus) != 1 {
 		t.Errorf("status %+v", s)
 	}
@@ -150,6 +153,7 @@ func TestLifeOfANodePool(t *testing.T) {
 		ControllerName: "nodes", Conditions: []v1.ReportedCondition{{Type: v1.ConditionAvailable, Status: v1.ConditionTrue}},
 	}))
 	pool(user.WaitForNodePool(ctx, created.ID, client.Condition{Type: v1.ConditionReady}))
+	want[v1.Explanation](t)(user.ExplainNodePool(ctx, created.ID))
 	want[v1.NodePoolStatus](t)(user.GetNodePoolStatus(ctx, created.ID))
 	must(t, robot.DropNodePoolStatus(ctx, created.ID, "nodes"))
 	want[v1.Reconciliation](t)(user.ReconcileNodePool(ctx, created.ID))

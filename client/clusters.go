@@ -61,6 +61,11 @@ func (c *Client) ReconcileCluster(ctx context.Context, id string, options ...Opt
 	return call[v1.Reconciliation](ctx, c, newRequest(http.MethodPost, nil, nil, "clusters", id, "reconcile"), options...)
 }
 
+// ExplainCluster says in sentences why a cluster is not Ready, whom it waits for, and what the scheduler does next.
+func (c *Client) ExplainCluster(ctx context.Context, id string) (v1.Explanation, error) {
+	return call[v1.Explanation](ctx, c, newRequest(http.MethodGet, nil, nil, "clusters", id, "explain"))
+}
+
 // GetClusterStatus returns the status of a cluster, and each controller's report that it is made of.
 func (c *Client) GetClusterStatus(ctx context.Context, id string) (v1.ClusterStatus, error) {
 	return call[v1.ClusterStatus](ctx, c, newRequest(http.MethodGet, nil, nil, "clusters", id, "status"))

@@ -83,6 +83,11 @@ func (c *Client) ReconcileNodePool(ctx context.Context, id string, options ...Op
 	return call[v1.Reconciliation](ctx, c, newRequest(http.MethodPost, nil, nil, "nodepools", id, "reconcile"), options...)
 }
 
+// ExplainNodePool says in sentences why a node pool is not Ready, whom it waits for, and what the scheduler does next.
+func (c *Client) ExplainNodePool(ctx context.Context, id string) (v1.Explanation, error) {
+	return call[v1.Explanation](ctx, c, newRequest(http.MethodGet, nil, nil, "nodepools", id, "explain"))
+}
+
 // GetNodePoolStatus returns the status of a node pool, and each controller's report that it is made of.
 func (c *Client) GetNodePoolStatus(ctx context.Context, id string) (v1.NodePoolStatus, error) {
 	return call[v1.NodePoolStatus](ctx, c, newRequest(http.MethodGet, nil, nil, "nodepools", id, "status"))

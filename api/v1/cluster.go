@@ -57,12 +57,13 @@ type UpdateCluster struct {
 	ID   *string `json:"id,omitempty"`
 	Name *string `json:"name,omitempty"`
 	// TargetProjectID is fixed at creation; a different value is refused.
-	TargetProjectID    *string           `json:"target_project_id,omitempty"`
-	Description        *string           `json:"description,omitempty"`
-	Paused             *bool             `json:"paused,omitempty"`
-	DeletionProtection *bool             `json:"deletion_protection,omitempty"`
-	Labels             map[string]string `json:"labels,omitempty"`
-	Spec               Object            `json:"spec"`
+	TargetProjectID    *string `json:"target_project_id,omitempty"`
+	Description        *string `json:"description,omitempty"`
+	Paused             *bool   `json:"paused,omitempty"`
+	DeletionProtection *bool   `json:"deletion_protection,omitempty"`
+	// Labels are the new ones: an empty map removes all, and nil keeps them.
+	Labels map[string]string `json:"labels,omitzero"`
+	Spec   Object            `json:"spec"`
 	// Generation is a precondition: the generation that the author of this change has
 	// read. The change is refused with GENERATION_CONFLICT when the spec moved on.
 	Generation *int64 `json:"generation,omitempty"`

@@ -50,11 +50,12 @@ type UpdateNodePool struct {
 	Name      *string `json:"name,omitempty"`
 	ClusterID *string `json:"cluster_id,omitempty"`
 
-	Description        *string           `json:"description,omitempty"`
-	Paused             *bool             `json:"paused,omitempty"`
-	DeletionProtection *bool             `json:"deletion_protection,omitempty"`
-	Labels             map[string]string `json:"labels,omitempty"`
-	Spec               Object            `json:"spec"`
+	Description        *string `json:"description,omitempty"`
+	Paused             *bool   `json:"paused,omitempty"`
+	DeletionProtection *bool   `json:"deletion_protection,omitempty"`
+	// Labels are as those of an [UpdateCluster].
+	Labels map[string]string `json:"labels,omitzero"`
+	Spec   Object            `json:"spec"`
 	// Generation is a precondition, as that of an [UpdateCluster].
 	Generation *int64 `json:"generation,omitempty"`
 }

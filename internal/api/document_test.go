@@ -258,7 +258,7 @@ func TestDocument_IsWhatTheServerAnswers(t *testing.T) {
 	probes := slices.Concat(serviceProbes(), probesOfRegistry(b), probesWithin(b.collection(models.KindNodePool, bob)))
 	for _, kind := range models.Kinds() {
 		of := b.collection(kind, ada)
-		probes = slices.Concat(probes, probesOfOne(of), probesOfStatus(of), probesOfHistory(of), c.probesOf(allRefusals(of)))
+		probes = slices.Concat(probes, probesOfOne(of), probesOfStatus(of), probesOfExplanation(of), probesOfHistory(of), c.probesOf(allRefusals(of)))
 	}
 	seen := map[string]bool{}
 	for _, p := range probes {
@@ -510,6 +510,22 @@ func probesOfStatus(of collection) []probe {
 		{wake, call{method: "POST", path: one + "/reconcile", as: ada}, 202},
 		{wake, call{method: "POST", path: bad + "/reconcile", as: ada}, 400},
 		{wake, call{method: "POST", path: one + "/reconcile", as: bob}, 404},
+	}
+}
+
+// probesOfExplanation are those of why a resource is not Ready: with somebody to wait for, with nobody, and at its end.
+func probesOfExplanation(of collection) []probe {
+	explain := of.path + "/{id}/explain"
+	at := func(name string) string { return of.declare(ada, `{"name":"`+name+`"}`).ID }
+	ill, fresh, held := at("ill"), at("untouched"), at("held-up")
+	of.report(ill, reportWithError)
+	of.hold(held)
+	return []probe{
+		{explain, call{method: "GET", path: of.path + "/" + ill + "/explain", as: ada}, 200},
+		{explain, call{method: "GET", path: of.path + "/" + fresh + "/explain", as: controller}, 200},
+		{explain, call{method: "GET", path: of.path + "/" + held + "/explain", as: admin}, 200},
+		{explain, call{method: "GET", path: of.path + "/x/explain", as: ada}, 400},
+		{explain, call{method: "GET", path: of.path + "/" + ill + "/explain", as: bob}, 404},
 	}
 }
 

@@ -33,6 +33,7 @@ func TestPermissions(t *testing.T) {
 		}{
 			{"read", call{method: "GET", path: "/%s"}, map[caller]int{user: 200, stranger: 404, control: 200, root: 200}},
 			{"read the status", call{method: "GET", path: "/%s/status"}, map[caller]int{user: 200, stranger: 404, control: 200, root: 200}},
+			{"ask why", call{method: "GET", path: "/%s/explain"}, map[caller]int{user: 200, stranger: 404, control: 200, root: 200}},
 			{"list", call{method: "GET", path: ""}, map[caller]int{user: 200, stranger: 200, control: 200, root: 200}},
 			{"list ada's", call{method: "GET", path: "?created_by=" + ada}, map[caller]int{user: 200, stranger: 403, control: 200, root: 200}},
 			{"create", call{method: "POST", path: "", body: of.body(`{"name":"new-%s"}`)}, map[caller]int{user: 201, stranger: strangersOwn, control: 403, root: 201}},
@@ -149,6 +150,7 @@ func TestRedaction_OnEveryWayOut(t *testing.T) {
 			"list":            of.get(ada, of.path),
 			"list by admin":   of.get(admin, of.path),
 			"status":          of.get(ada, path+"/status"),
+			"explanation":     of.get(ada, path+"/explain"),
 			"PUT":             of.do(call{method: "PUT", path: path, as: ada, body: `{"spec":` + strings.Replace(spec, `"u"`, `"v"`, 1) + `}`}),
 			"PUT of the same": of.do(call{method: "PUT", path: path, as: admin, body: `{"spec":` + strings.Replace(spec, `"u"`, `"v"`, 1) + `}`}),
 			"PATCH":           of.do(call{method: "PATCH", path: path, as: ada, body: `{"spec":{"credentials":{"user":"v"}}}`}),
@@ -162,7 +164,7 @@ func TestRedaction_OnEveryWayOut(t *testing.T) {
 			if strings.Contains(r.body, key) || strings.Contains(r.body, token) {
 				t.Errorf("%s shows a secret: %s", what, r.body)
 			}
-			if what != "status" && !strings.Contains(r.body, `"credentials"`) {
+			if what != "status" && what != "explanation" && !strings.Contains(r.body, `"credentials"`) {
 				t.Errorf("%s hides what is no secret: %s", what, r.body)
 			}
 		}

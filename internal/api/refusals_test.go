@@ -138,6 +138,7 @@ func refusals(of collection, id string) []refusal {
 		{"an id that is none, in an update", call{method: "PUT", path: list + "/1", body: `{"spec":{}}`}, v1.CodeInvalidID, "id"},
 		{"an id that is none, in a report", call{method: "PUT", path: list + "/1/status", as: controller, body: `{"controller_name":"dns"}`}, v1.CodeInvalidID, "id"},
 		{"an id that is none, in a patch", call{method: "PATCH", path: list + "/1", body: `{}`}, v1.CodeInvalidID, "id"},
+		{"an id that is none, to explain", call{method: "GET", path: list + "/1/explain"}, v1.CodeInvalidID, "id"},
 		{"an id that is none, for a status", call{method: "GET", path: list + "/1/status"}, v1.CodeInvalidID, "id"},
 
 		{"limit 0", call{method: "GET", path: list + "?limit=0"}, v1.CodeInvalidQuery, "limit"},
@@ -164,6 +165,7 @@ func refusals(of collection, id string) []refusal {
 		{"a dry run twice", call{method: "PUT", path: path + "?dry_run=true&dry_run=true", body: `{"spec":{}}`}, v1.CodeInvalidQuery, "dry_run"},
 		{"a dry run of a read", call{method: "GET", path: path + "?dry_run=true"}, v1.CodeInvalidQuery, "dry_run"},
 		{"a parameter on a status", call{method: "GET", path: path + "/status?a=b"}, v1.CodeInvalidQuery, "a"},
+		{"a parameter on an explanation", call{method: "GET", path: path + "/explain?lane=stable"}, v1.CodeInvalidQuery, "lane"},
 		{"a dry run of what is refused", call{method: "POST", path: list + "?dry_run=true", body: of.body(`{"name":"orders"}`)}, of.nameExists, "name"},
 		{"a dry run of a protected one's end", call{method: "DELETE", path: path + "?dry_run=true"}, v1.CodeDeletionProtected, "deletion_protection"},
 
@@ -184,6 +186,8 @@ func refusals(of collection, id string) []refusal {
 		{"nothing there", call{method: "GET", path: none}, v1.CodeNotFound, ""},
 		{"nothing there to change", call{method: "PUT", path: none, body: `{"spec":{}}`}, v1.CodeNotFound, ""},
 		{"nothing there to delete", call{method: "DELETE", path: none}, v1.CodeNotFound, ""},
+		{"nothing there to explain", call{method: "GET", path: none + "/explain"}, v1.CodeNotFound, ""},
+		{"somebody else's to explain", call{method: "GET", path: path + "/explain", as: bob}, v1.CodeNotFound, ""},
 		{"nothing there to wake", call{method: "POST", path: none + "/reconcile"}, v1.CodeNotFound, ""},
 		{"nothing there to report on", call{method: "PUT", path: none + "/status", as: controller, body: `{"controller_name":"dns"}`}, v1.CodeNotFound, ""},
 		{"no such route", call{method: "GET", path: "/api/v1/nope"}, v1.CodeNotFound, ""},
@@ -374,7 +378,7 @@ func TestRefusals_NotAllowedNamesWhatIs(t *testing.T) {
 	for _, list := range []string{clusters, nodepools} {
 		maps.Copy(allowed, map[string]string{
 			list: "GET, HEAD, POST", list + "/x": "DELETE, GET, HEAD, PATCH, PUT",
-			list + "/x/status/dns": "DELETE", list + "/x/reconcile": "POST", list + "/x/status": "GET, HEAD, PUT",
+			list + "/x/status/dns": "DELETE", list + "/x/reconcile": "POST", list + "/x/status": "GET, HEAD, PUT", list + "/x/explain": "GET, HEAD",
 		})
 	}
 	for path, want := range allowed {

@@ -125,7 +125,7 @@ func TestTrap25_OneShapeOfErrorAndNoNulls(t *testing.T) {
 				t.Errorf("%s as %q", code, got)
 			}
 		}
-		paths := []string{of.path, of.path + "?name=none", path, path + "/status"}
+		paths := []string{of.path, of.path + "?name=none", path, path + "/status", path + "/explain"}
 		if of.kind == models.KindNodePool {
 			within := clusters + "/" + of.home + "/nodepools"
 			paths = append(paths, within, within+"?name=none")
@@ -339,7 +339,7 @@ func TestTrap31_SecretsStayInAndFiltersAreValues(t *testing.T) {
 	eachKind(t, func(of collection) {
 		t := of.t
 		path := of.path + "/" + of.declare(ada, `{"name":"orders","spec":{"serviceAccountSigningKey":"hunter2"}}`).ID
-		for _, path := range []string{of.path, path, path + "/status"} {
+		for _, path := range []string{of.path, path, path + "/status", path + "/explain"} {
 			if r := of.get(ada, path).is(200); strings.Contains(r.body, "hunter2") {
 				t.Errorf("%s shows the key", path)
 			}

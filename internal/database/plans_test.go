@@ -190,6 +190,7 @@ func TestPlans(t *testing.T) {
 				return err
 			}, all, 50},
 			{"reports", func() error { _, err := f.Reports(ctx, models.Ref{ID: id}); return err }, "controller_status_pkey", 10},
+			{"explanation", func() error { _, _, err := f.Explain(ctx, id, ""); return err }, "clusters_pkey", 15},
 			{"claim of events", func() error { _, err := f.ClaimEvents(ctx, newID(), time.Second, 100); return err }, "outbox_ready", 50},
 			{"claim of due clusters", in(func(ctx context.Context, tx *database.Tx) error {
 				_, err := tx.ClaimDue(ctx, time.Second, 100)

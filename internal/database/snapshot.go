@@ -37,10 +37,13 @@ const resourceColumns = `
 	c.generation, c.resource_version, c.labels, c.spec, c.created_at, c.updated_at, c.deletion_timestamp,
 	c.platform, c.generation_started_at, c.status, c.holders`
 
-// snapshotColumns are those of a Snapshot.
-const snapshotColumns = resourceColumns + `,
+// factColumns are those of a Snapshot but for the reports.
+const factColumns = resourceColumns + `,
 	NOT c.status_dirty, now(), c.report_dropped_at, ` + registryVersion + `,
-	c.deletion_timestamp IS NOT NULL AND c.deleted_at IS NULL ` + withPools + `,
+	c.deletion_timestamp IS NOT NULL AND c.deleted_at IS NULL ` + withPools
+
+// snapshotColumns are those of a Snapshot.
+const snapshotColumns = factColumns + `,
 	CASE WHEN ` + isStale + ` THEN coalesce((` + reportFacts + `), '[]') END`
 
 // isStale says that the stored status of c no longer holds, or may not: that of a deletion depends
@@ -58,13 +61,15 @@ const withPools = `AND EXISTS (SELECT FROM nodepools p WHERE p.cluster_id = c.id
 // reportFacts is what a status is calculated from, of all reports on a resource, in one
 // value: not the reports themselves, which may be long.
 const reportFacts = `
-	SELECT json_agg(json_build_object(
-		'controller_name', s.controller_name, 'observed_generation', s.observed_generation,
-		'available', s.available, 'failed', s.failed, 'error_type', s.error_type, 'first_at', s.created_at,
-		'counted_at', coalesce(s.counted_at, s.stored_at), 'available_changed_at', s.available_changed_at))
+	SELECT json_agg(json_build_object(` + factsOfReport + `))
 	FROM controller_status s WHERE s.cluster_id = c.id`
 
-// storedFacts is one element of reportFacts.
+const factsOfReport = `
+	'controller_name', s.controller_name, 'observed_generation', s.observed_generation,
+	'available', s.available, 'failed', s.failed, 'error_type', s.error_type, 'first_at', s.created_at,
+	'counted_at', coalesce(s.counted_at, s.stored_at), 'available_changed_at', s.available_changed_at`
+
+// storedFacts is one element of reportFacts, or of reportsInWords.
 type storedFacts struct {
 	ControllerName     string             `json:"controller_name"`
 	ObservedGeneration int64              `json:"observed_generation"`
@@ -74,13 +79,21 @@ type storedFacts struct {
 	FirstAt            time.Time          `json:"first_at"`
 	CountedAt          time.Time          `json:"counted_at"`
 	AvailableChangedAt time.Time          `json:"available_changed_at"`
+
+	// What reportsInWords has besides.
+	Conditions []v1.ReportedCondition `json:"conditions"`
+	LastError  *v1.ReportError        `json:"last_error"`
 }
 
-// report returns the facts as a report that says only them.
+// report returns the facts as a report that says only them, and the words if there are any.
 func (s *storedFacts) report() models.Report {
 	r := models.Report{
 		ControllerName: s.ControllerName, ObservedGeneration: s.ObservedGeneration,
 		FirstAt: s.FirstAt.UTC(), CountedAt: s.CountedAt.UTC(), AvailableChangedAt: s.AvailableChangedAt.UTC(),
+		Conditions: s.Conditions, LastError: s.LastError,
+	}
+	if s.Conditions != nil {
+		return r
 	}
 	if s.Available != "" {
 		r.Conditions = append(r.Conditions, v1.ReportedCondition{Type: v1.ConditionAvailable, Status: s.Available})
@@ -112,12 +125,15 @@ func (s *statements) scanResource(row pgx.CollectableRow) (*models.Resource, err
 	return c, row.Scan(s.fields(c)...)
 }
 
-func (s *statements) scanSnapshot(row pgx.CollectableRow) (*Snapshot, error) {
+func (s *statements) scanSnapshot(row pgx.CollectableRow) (*Snapshot, error) { return s.scanWith(row) }
+
+// scanWith scans a snapshot, and what more columns there are into more.
+func (s *statements) scanWith(row pgx.CollectableRow, more ...any) (*Snapshot, error) {
 	snap := &Snapshot{Resource: &models.Resource{Kind: s.kind}}
 	var reports []byte
 	fields := append(s.fields(snap.Resource), &snap.OfItself, &snap.Now, &snap.DroppedAt,
 		&snap.RegistryVersion, &snap.Pools, &reports)
-	if err := row.Scan(fields...); err != nil {
+	if err := row.Scan(append(fields, more...)...); err != nil {
 		return nil, err
 	}
 	var err error

@@ -17,6 +17,14 @@ type Attention struct {
 	Deleting            bool
 }
 
+// Attention returns what decides how often the controllers of a resource of a status are woken.
+func (o Object) Attention(s v1.Status) Attention {
+	return Attention{
+		GenerationStartedAt: o.GenerationStartedAt, Phase: s.Phase,
+		Generation: o.Generation, ObservedGeneration: s.ObservedGeneration, Deleting: !o.DeletionTimestamp.IsZero(),
+	}
+}
+
 // phaseError is the phase of that name in older writings of the contract.
 const phaseError v1.Phase = "Error"
 

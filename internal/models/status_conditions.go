@@ -136,7 +136,7 @@ func deletingMessage(o Object, holders string) string {
 	if waited == "" {
 		return "being deleted; nobody is waited for"
 	}
-	return fmt.Sprintf("waiting for %s since %s", waited, o.DeletionTimestamp.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("waiting for %s since %s", waited, moment(o.DeletionTimestamp))
 }
 
 func controllers(n int) string {

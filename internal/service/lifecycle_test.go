@@ -418,6 +418,7 @@ func (l *living) lookAt(on int, g *thing, passed bool) {
 		l.wrongf("the %s waits for nobody, and is not gone after a pass", g.kind)
 	}
 	l.lookAtStatus(g, r)
+	l.lookAtExplanation(on, g, statusOf(l.t, r))
 	var names, want []string
 	for _, report := range kept {
 		names = append(names, report.ControllerName)
@@ -468,6 +469,28 @@ func (l *living) lookAtStatus(g *thing, r *models.Resource) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		l.wrongf("the status of the %s, -by the history +answered: %s%s", g.kind, diff, s.Message)
+	}
+}
+
+// lookAtExplanation holds the explanation against the status that was read before.
+func (l *living) lookAtExplanation(on int, g *thing, s v1.Status) {
+	e, err := l.of[on].Explain(l.t.Context(), alice, g.id)
+	if err != nil {
+		l.wrongf("explain: %v", err)
+		return
+	}
+	_, waited, _ := strings.Cut(s.Message, "waiting for ")
+	var want, got []string
+	for _, who := range lifeNames {
+		if strings.Contains(waited, who) {
+			want = append(want, who)
+		}
+	}
+	for _, w := range e.WaitingFor {
+		got = append(got, w.ControllerName)
+	}
+	if e.Phase != s.Phase || e.Reason != s.Reason || !slices.Equal(got, want) || len(e.Sentences) == 0 {
+		l.wrongf("the status of the %s is explained by %+v: %+v", g.kind, e, s)
 	}
 }
 

@@ -27,6 +27,7 @@ func TestPermissions(t *testing.T) {
 		}{
 			{"get", func(by models.Actor) error { _, err := w.Get(t.Context(), by, id); return err }},
 			{"status", func(by models.Actor) error { _, _, err := w.Status(t.Context(), by, id); return err }},
+			{"explain", func(by models.Actor) error { _, err := w.Explain(t.Context(), by, id); return err }},
 			{"reconcile", func(by models.Actor) error { _, err := w.Reconcile(t.Context(), by, id); return err }},
 			{"report", func(by models.Actor) error {
 				_, err := w.Report(t.Context(), by, id, available("dns", "True"))
@@ -54,12 +55,12 @@ func TestPermissions(t *testing.T) {
 			by   models.Actor
 			want []v1.Code // in the order of calls
 		}{
-			{"owner", alice, []v1.Code{ok, ok, ok, forbidden, forbidden, ok, ok, ok}},
-			{"another user", bob, []v1.Code{absent, absent, absent, forbidden, forbidden, forbidden, absent, absent}},
-			{"controller", robot, []v1.Code{ok, ok, ok, ok, ok, ok, forbidden, forbidden}},
-			{"bound controller", bound, []v1.Code{ok, ok, ok, ok, forbidden, ok, forbidden, forbidden}},
-			{"admin", admin, []v1.Code{ok, ok, ok, forbidden, forbidden, ok, ok, ok}},
-			{"admin and controller", both, []v1.Code{ok, ok, ok, ok, ok, ok, ok, ok}},
+			{"owner", alice, []v1.Code{ok, ok, ok, ok, forbidden, forbidden, ok, ok, ok}},
+			{"another user", bob, []v1.Code{absent, absent, absent, absent, forbidden, forbidden, forbidden, absent, absent}},
+			{"controller", robot, []v1.Code{ok, ok, ok, ok, ok, ok, ok, forbidden, forbidden}},
+			{"bound controller", bound, []v1.Code{ok, ok, ok, ok, ok, forbidden, ok, forbidden, forbidden}},
+			{"admin", admin, []v1.Code{ok, ok, ok, ok, forbidden, forbidden, ok, ok, ok}},
+			{"admin and controller", both, []v1.Code{ok, ok, ok, ok, ok, ok, ok, ok, ok}},
 		} {
 			id = w.create(t, "c"+uuid.NewString()[:8]).ID
 			for i, c := range calls {

@@ -49,6 +49,24 @@ func (s *Resources) Status(ctx context.Context, by models.Actor, id string) (*mo
 	return r, reports, err
 }
 
+// Explain says in sentences why a resource that the actor may see is not Ready, or that it is. A status
+// that is stale is stored before, as by any read: that may pull the next wake-up forward.
+func (s *Resources) Explain(ctx context.Context, by models.Actor, id string) (v1.Explanation, error) {
+	if _, err := s.Get(ctx, by, id); err != nil {
+		return v1.Explanation{}, err
+	}
+	snap, place, err := s.db.Explain(ctx, id, by.Owner())
+	if err != nil {
+		return v1.Explanation{}, err
+	}
+	registry, err := s.registry.at(ctx, snap.RegistryVersion)
+	if err != nil {
+		return v1.Explanation{}, err
+	}
+	facts := s.facts(snap, registry, previous(snap.Resource.Status))
+	return models.Explain(snap.Resource.Ref(), facts, place, s.settings.Cadence), nil
+}
+
 // Refresh calculates up to limit statuses that nobody has read since their facts changed, ends up
 // to limit deletions that wait for nobody any more, and returns how many statuses it were. The
 // scheduler calls it before it decides who needs attention.
@@ -133,28 +151,31 @@ func (s *Resources) answer(ctx context.Context, snaps ...*database.Snapshot) err
 
 // calculate gives a snapshot its status, and returns it as it is to be stored.
 func (s *Resources) calculate(snap *database.Snapshot, registry *models.Registry) database.NewStatus {
-	c := snap.Resource
-	var dropped time.Time
-	if snap.DroppedAt != nil {
-		dropped = *snap.DroppedAt
-	}
-	object, before := c.Object(), previous(c.Status)
-	object.Holders, object.Pools = registry.Holding(c.Holders, object.DeletionTimestamp), snap.Pools
-	out := models.Aggregate(models.Facts{
-		Object: object, Reports: snap.Reports, Expected: registry.Expected(object, snap.Reports, dropped),
-		Previous: before.Conditions, Now: snap.Now, ProgressDeadline: s.settings.ProgressDeadline,
-	})
-	text, released := encode(out.Status), len(object.Holders) < len(c.Holders)
-	c.Status, c.Holders = text, object.Holders
-	lane := s.settings.Cadence.Lane(models.Attention{
-		GenerationStartedAt: c.GenerationStartedAt, Phase: out.Status.Phase,
-		Generation: c.Generation, ObservedGeneration: out.Status.ObservedGeneration, Deleting: c.DeletionTimestamp != nil,
-	}, snap.Now)
+	c, before := snap.Resource, previous(snap.Resource.Status)
+	facts := s.facts(snap, registry, before)
+	out := models.Aggregate(facts)
+	text, released := encode(out.Status), len(facts.Object.Holders) < len(c.Holders)
+	c.Status, c.Holders = text, facts.Object.Holders
+	lane := s.settings.Cadence.Lane(facts.Object.Attention(out.Status), snap.Now)
 	return database.NewStatus{
 		ID: c.ID, ResourceVersion: c.ResourceVersion, Status: text, RecheckAt: out.RecheckAt,
 		Moved: snap.OfItself && !bytes.Equal(text, encode(before)), RegistryVersion: registry.Version,
 		Released:  released,
 		Attention: lane.Reason == v1.ReasonAttention, Pull: s.pull(),
+	}
+}
+
+// facts returns what the status of a snapshot depends on; before is its previous one.
+func (s *Resources) facts(snap *database.Snapshot, registry *models.Registry, before v1.Status) models.Facts {
+	var dropped time.Time
+	if snap.DroppedAt != nil {
+		dropped = *snap.DroppedAt
+	}
+	object := snap.Resource.Object()
+	object.Holders, object.Pools = registry.Holding(snap.Resource.Holders, object.DeletionTimestamp), snap.Pools
+	return models.Facts{
+		Object: object, Reports: snap.Reports, Expected: registry.Expected(object, snap.Reports, dropped),
+		Previous: before.Conditions, Now: snap.Now, ProgressDeadline: s.settings.ProgressDeadline,
 	}
 }
 

@@ -166,6 +166,9 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 			}, traffic{1, 1}},
 			{"get of a dirty one", allDirty, func() error { _, err := resources.Get(ctx, alice, id); return err }, traffic{2, 2}},
 			{"get of a clean one", func() {}, func() error { _, err := resources.Get(ctx, alice, id); return err }, traffic{1, 1}},
+			{"status of a clean one", func() {}, func() error { _, _, err := resources.Status(ctx, alice, id); return err }, traffic{2, 2}},
+			{"explanation of a clean one", func() {}, func() error { _, err := resources.Explain(ctx, alice, id); return err }, traffic{2, 2}},
+			{"explanation of a dirty one", allDirty, func() error { _, err := resources.Explain(ctx, alice, id); return err }, traffic{3, 3}},
 			{"report, changed", func() { n++ }, func() error {
 				_, err := resources.Report(ctx, robot, id, condition("dns", v1.ConditionTrue, strconv.Itoa(n), "", ""))
 				return err

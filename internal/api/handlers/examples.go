@@ -25,6 +25,7 @@ type examples struct {
 	deletion       v1.Deletion
 	reconciliation v1.Reconciliation
 	reported       v1.ReportResult
+	explanation    v1.Explanation
 	// deletionSays is what the document says of a deletion.
 	deletionSays string
 }
@@ -39,6 +40,7 @@ func clusterExamples() examples {
 		},
 		reconciliation: v1.Reconciliation{ClusterID: exampleID, Message: "the controllers are being woken", EventID: exampleEventID},
 		reported:       exampleReportResult(),
+		explanation:    exampleExplanation("cluster"),
 		deletionSays: "Begins the deletion of a cluster and, before its own, that of its node pools, and tells every controller with " +
 			"cluster.deleted and nodepool.deleted events. " + holdersSay + " A cluster is gone after the last of its node pools.",
 	}
@@ -54,6 +56,8 @@ func nodePoolExamples() examples {
 	of := clusterExamples()
 	of.create, of.one, of.list, of.status = exampleCreatePool(), examplePool(), examplePoolList(), examplePoolStatus()
 	of.deletion.NodePoolID, of.reconciliation.NodePoolID, of.reported.NodePoolID = examplePoolID, examplePoolID, examplePoolID
+	of.explanation = exampleExplanation("node pool")
+	of.explanation.NodePoolID, of.explanation.NextEvent.Type = examplePoolID, v1.NodePoolReconcile
 	of.deletion.Message = "the node pool is being deleted; waiting for dns"
 	of.deletionSays = "Begins the deletion of a node pool, and tells every controller with a nodepool.deleted event. " + holdersSay
 	return of
@@ -166,6 +170,19 @@ func exampleStatus() v1.ClusterStatus {
 			ClusterID: exampleID, ControllerName: r.ControllerName, ObservedGeneration: 1, Conditions: r.Conditions,
 			Metadata: r.Metadata, LastUpdated: exampleTime(),
 		}},
+	}
+}
+
+func exampleExplanation(noun string) v1.Explanation {
+	at, due := exampleTime(), exampleTime().Add(30*time.Second)
+	return v1.Explanation{
+		ClusterID: exampleID, Generation: 1, Phase: v1.PhaseProgressing, Reason: models.ReasonPartialProgress,
+		Sentences: []string{
+			"The " + noun + " is Progressing at generation 1: 1 of 2 controllers ready; waiting for dns.",
+			`dns has not been available since 2025-06-02T09:30:00Z; it says "the zone is being made".`,
+		},
+		WaitingFor: []v1.WaitedFor{{ControllerName: "dns", Why: v1.WaitNotAvailable, Message: "the zone is being made", Since: &at}},
+		NextEvent:  &v1.NextEvent{Type: v1.ClusterReconcile, DueAt: due, Lane: v1.ReasonAttention},
 	}
 }
 

@@ -257,6 +257,31 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"error_type":      "The type of the error that it reported",
 		"error_code":      "The code of the error that it reported",
 	},
+	"Explanation": {
+		"":            "Why a resource is not Ready, or that it is",
+		"cluster_id":  "The cluster",
+		"nodepool_id": "The node pool that is explained; absent when it is the cluster",
+		"generation":  "The resource's generation",
+		"phase":       "The phase of the status at the same moment",
+		"reason":      "The reason of that status",
+		"sentences":   "The explanation for people, in the order in which one would tell it. The wording may change at any time",
+		"waiting_for": "All controllers that are waited for, in the order of their names",
+		"next_event":  "What the scheduler sends next; absent when nothing comes by itself: while paused, or once a deletion waits for nobody",
+	},
+	"WaitedFor": {
+		"":                "A controller that is waited for",
+		"controller_name": "The controller",
+		"why": "Finalizer (a deletion waits for its Finalized=True), NeverReported (it is required), BehindGeneration (its report is of " +
+			"an older generation), Error (it reports one, or Failed=True) or NotAvailable (it does not report Available=True): the first that holds",
+		"message": "What it says itself, the first 256 characters; empty when it says nothing",
+		"since":   "When that began, by the database's clock",
+	},
+	"NextEvent": {
+		"":       "The event that the scheduler sends next, unless something happens before",
+		"type":   "A reconcile event; a deleted event while a deletion waits",
+		"due_at": "When it is due, by the database's clock; in the past it goes out with the next pass",
+		"lane":   "attention, stable, or reactive when a report has pulled it forward",
+	},
 	"RegisterController": {
 		"":          "What a controller says of itself",
 		"platforms": "The platforms that it works on; absent or empty for all",

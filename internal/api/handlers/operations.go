@@ -33,6 +33,7 @@ func (c *collection[R, L, S]) register(api huma.API) {
 	c.registerReads(api)
 	c.registerChanges(api)
 	c.registerStatus(api)
+	c.registerExplain(api)
 	c.registerHistory(api)
 }
 

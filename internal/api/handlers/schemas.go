@@ -167,7 +167,11 @@ func enums() map[string][]any {
 	return map[string][]any{
 		"Status.phase": phases, "Condition.status": conditions, "ReportedCondition.status": conditions,
 		"ErrorBody.code": codes, "Problem.code": codes, "Health.status": health, "Component.status": health,
-		"Problem.title": titles(), "TimelineEntry.what": {v1.TimelineChange, v1.TimelinePublication, v1.TimelineReport},
+		"Explanation.phase": phases,
+		"WaitedFor.why":     {v1.WaitFinalizer, v1.WaitNeverReported, v1.WaitBehindGeneration, v1.WaitError, v1.WaitNotAvailable},
+		"NextEvent.type":    {v1.ClusterReconcile, v1.ClusterDeleted, v1.NodePoolReconcile, v1.NodePoolDeleted},
+		"NextEvent.lane":    {v1.ReasonAttention, v1.ReasonStable, v1.ReasonReactive},
+		"Problem.title":     titles(), "TimelineEntry.what": {v1.TimelineChange, v1.TimelinePublication, v1.TimelineReport},
 	}
 }
 

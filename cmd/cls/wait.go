@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/client"
+)
+
+func waitCommand(g *globals) *cobra.Command {
+	var (
+		goal    string
+		cluster string
+		timeout time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "wait [KIND] NAME...",
+		Short: "Wait until something is Ready, or gone",
+		Long: "Wait until a condition holds for the current generation, or until the end of a deletion. It ends with 0 when it has come\n" +
+			"to that, with 124 when the time was up, and with 1 when something else went wrong.",
+		Example: "  cls wait hello\n" +
+			"  cls wait cluster hello --for=condition=Ready=False --timeout=1m\n" +
+			"  cls wait nodepool workers --cluster hello --for=delete",
+		ValidArgsFunction: completer{g}.targets,
+		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
+			w, err := parseGoal(goal)
+			if err != nil {
+				return err
+			}
+			return s.waitFor(ctx, w, args, cluster, timeout)
+		}),
+	}
+	cmd.Flags().StringVar(&goal, "for", "condition=Ready", "what to wait for: condition=Ready, condition=Ready=False, or delete")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "cluster that node pools are of")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; 0 to look once")
+	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(
+		[]string{"condition=Ready", "condition=Available", "condition=Progressing=False", "condition=Degraded=False", "delete"},
+		cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("cluster", completer{g}.clusters)
+	_ = cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions)
+	return cmd
+}
+
+// goal is what to wait for.
+type goal struct {
+	condition client.Condition
+	deletion  bool
+}
+
+// String is the goal as a sentence has it.
+func (g goal) String() string {
+	switch {
+	case g.deletion:
+		return "to be gone"
+	case g.condition.Status == v1.ConditionTrue:
+		return "to be " + g.condition.Type
+	}
+	return "to have " + g.condition.Type + "=" + string(g.condition.Status)
+}
+
+func parseGoal(text string) (goal, error) {
+	if text == "delete" {
+		return goal{deletion: true}, nil
+	}
+	const hint = "--for=condition=Ready, --for=condition=Ready=False and --for=delete are examples"
+	rest, ok := strings.CutPrefix(text, "condition=")
+	if !ok {
+		return goal{}, usage(hint, "%q is nothing to wait for", text)
+	}
+	name, status, given := strings.Cut(rest, "=")
+	if !given {
+		status = string(v1.ConditionTrue)
+	}
+	types := []string{v1.ConditionReady, v1.ConditionAvailable, v1.ConditionProgressing, v1.ConditionDegraded, v1.ConditionDeleting}
+	known := spelled(name, types)
+	if known == "" {
+		return goal{}, usage("conditions are "+strings.Join(types, ", "), "%q is no condition", name)
+	}
+	is := spelled(status, []string{string(v1.ConditionTrue), string(v1.ConditionFalse), string(v1.ConditionUnknown)})
+	if is == "" {
+		return goal{}, usage("it is True, False or Unknown", "%q is no status of a condition", status)
+	}
+	return goal{condition: client.Condition{Type: known, Status: v1.ConditionStatus(is)}}, nil
+}
+
+// spelled is a word as it is spelled among those that are known, whatever its case; "" when it is not among them.
+func spelled(word string, known []string) string {
+	for _, k := range known {
+		if strings.EqualFold(k, word) {
+			return k
+		}
+	}
+	return ""
+}
+
+// waitFor waits for one after the other, for all of them no longer than the timeout.
+func (s *session) waitFor(ctx context.Context, g goal, args []string, cluster string, timeout time.Duration) error {
+	limited, cancel := context.WithTimeoutCause(ctx, timeout, context.DeadlineExceeded)
+	if timeout <= 0 {
+		limited, cancel = context.WithCancel(ctx) // The first look that is in vain ends it.
+	}
+	defer cancel()
+	named, err := refs(args, true)
+	if err != nil {
+		return err
+	}
+	within, err := s.within(limited, cluster)
+	if err != nil {
+		return err
+	}
+	for _, n := range named {
+		r, err := s.findRef(limited, n, within)
+		switch {
+		case g.deletion && errors.Is(err, client.ErrNotFound):
+			_, err = fmt.Fprintln(s.out, strings.TrimSuffix(n.kind, "s")+"/"+n.name, "is gone")
+		case err == nil:
+			err = s.await(limited, g, r, timeout, cancel)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await waits for one, and says how it goes.
+func (s *session) await(ctx context.Context, g goal, r resource, timeout time.Duration, giveUp func()) error {
+	line := &progressLine{w: s.err, terminal: s.terminal}
+	told := func(st v1.Status) {
+		line.say(r.title() + ": " + string(st.Phase) + ", " + st.Message)
+		if timeout <= 0 {
+			giveUp()
+		}
+	}
+	var err error
+	done := "condition met"
+	if g.deletion {
+		done, err = "is gone", r.kind.waitGone(ctx, r.ID, told)
+	} else {
+		g.condition.Watch = told
+		err = r.kind.wait(ctx, r.ID, g.condition)
+	}
+	line.clear()
+	if e, ok := errors.AsType[*client.WaitError](err); ok {
+		return inVain(e, g, r, timeout)
+	}
+	if errors.Is(err, client.ErrNotFound) {
+		return missing(r.kind.name, r.Name)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(s.out, r.title(), done)
+	}
+	return err
+}
+
+// inVain is the failure of a wait whose time was up.
+func inVain(e *client.WaitError, g goal, r resource, timeout time.Duration) error {
+	f := &failure{
+		message: fmt.Sprintf("waited %v in vain for %s %v", timeout, r.title(), g),
+		hint:    "cls explain " + r.title() + " says why",
+		code:    exitTimeout, err: e,
+	}
+	if e.Last.Phase != "" {
+		f.message += fmt.Sprintf("; it is %s: %s", e.Last.Phase, e.Last.Message)
+	}
+	return f
+}
+
+// progressLine says how something goes: in one line that is written anew on a terminal, and in a line a change elsewhere.
+type progressLine struct {
+	w        io.Writer
+	terminal bool
+	last     string
+}
+
+// narrow is how much of a line fits into any terminal.
+const narrow = 79
+
+// say shows a line unless it is there already.
+func (p *progressLine) say(line string) {
+	line = oneLine(line)
+	if line == p.last {
+		return
+	}
+	p.last = line
+	if !p.terminal {
+		fmt.Fprintln(p.w, line)
+		return
+	}
+	if runes := []rune(line); len(runes) > narrow {
+		line = string(runes[:narrow-1]) + "…"
+	}
+	fmt.Fprint(p.w, "\r\x1b[K"+line)
+}
+
+// clear removes the line from a terminal.
+func (p *progressLine) clear() {
+	if p.terminal && p.last != "" {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
