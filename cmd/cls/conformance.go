@@ -35,7 +35,7 @@ func conformanceCommand(g *globals) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Controller, "controller-as", "", "e-mail address of a controller that may report under any name (default controller@system.local)")
+	f.StringVar(&o.Controller, "controller-as", "", "e-mail address that may report under any name (default controller@system.local)")
 	f.StringVar(&o.Admin, "admin-as", "", "e-mail address of an administrator; without one, what needs one is skipped")
 	f.StringVar(&o.PubSub.EmulatorHost, "pubsub", "", "host and port of a Pub/Sub emulator (default Google's service)")
 	f.StringVar(&o.PubSub.ProjectID, "project", "", "project that the events are published in; without one, they are not judged")
