@@ -12,16 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/cls-backend/cls-backend/internal/app"
-	"github.com/cls-backend/cls-backend/internal/config"
-	"github.com/cls-backend/cls-backend/internal/dbtest"
-	"github.com/cls-backend/cls-backend/internal/demo"
-	"github.com/cls-backend/cls-backend/internal/dev"
+	"github.com/cls-backend/cls-backend/clstest"
+	"github.com/cls-backend/cls-backend/controller"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) { clstest.Main(m) }
 
 // patience is far above what anything here takes, on a busy machine and with a slow network too.
 const patience = 5 * time.Minute
@@ -169,47 +164,14 @@ func (f folder) npm(t *testing.T, env []string, args ...string) (string, error) 
 	return string(out), err
 }
 
-// backend runs the service with its demo controllers until the test ends, and returns its URL once
-// they have subscribed.
+// backend runs the service until the test ends, with a controller for whom all is well, and returns its URL.
 func backend(t *testing.T) string {
 	t.Helper()
-	ps, err := dev.StartPubSub(t.Context(), "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(ps.Close)
-	cfg, err := config.Load([]string{
-		"DATABASE_URL=" + dbtest.New(t), "PUBSUB_EMULATOR_HOST=" + ps.Addr(), "HOST=127.0.0.1", "PORT=0", "METRICS_PORT=0",
-	})
-	must(t, err)
-	log, err := app.NewLogger(t.Output(), cfg)
-	must(t, err)
-
-	ctx, stop := context.WithCancel(t.Context())
-	group, ctx := errgroup.WithContext(ctx)
-	ready := make(chan string, 1)
-	serving := func(at app.Addresses) {
-		url := "http://" + at.API
-		group.Go(func() error {
-			return demo.Run(ctx, demo.Options{
-				APIURL: url, ProjectID: cfg.PubSub.ProjectID, PubSubEndpoint: ps.Addr(), Log: log,
-				Ready: func() { ready <- url },
-			})
-		})
-	}
-	group.Go(func() error { return app.Run(ctx, cfg, app.Options{Log: log, Serving: serving}) })
-	t.Cleanup(func() {
-		stop()
-		if err := group.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case url := <-ready:
-		return url
-	case <-ctx.Done():
-	case <-time.After(patience):
-	}
-	t.Fatal("the service does not start")
-	return ""
+	b := clstest.NewBackend(t)
+	b.Run(controller.Func(func(context.Context, controller.Request) (controller.Result, error) {
+		return controller.Result{}, nil
+	}), controller.Options{Name: "builder"})
+	return b.URL()
 }
 
 func must(t *testing.T, err error) {
