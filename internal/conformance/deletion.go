@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/client"
@@ -133,8 +134,14 @@ func poolsGoFirst(ctx context.Context, p *probe) {
 	p.user.get(ctx, nodePools+"/"+pool.ID).is(http.StatusOK).shows("status.phase", v1.PhaseDeleting)
 	got[v1.ReportResult](p)(p.robot.ReportNodePoolStatus(ctx, pool.ID, finalizes(p.controller("a"), 0, v1.ConditionTrue)))
 	p.user.get(ctx, nodePools+"/"+pool.ID).refused(v1.CodeNotFound, "")
-	p.gone(ctx, pool.ClusterID)
+	soon, cancel := context.WithTimeout(ctx, followLimit)
+	defer cancel()
+	p.must(p.user.WaitForDeletion(soon, pool.ClusterID, nil))
 }
+
+// followLimit is how long a cluster may outlive the last node pool that it has waited for: a few passes of the scheduler,
+// which may be the one to see that nobody is waited for any more.
+const followLimit = 5 * time.Second
 
 func protectionRefuses(ctx context.Context, p *probe) {
 	c := got[v1.Cluster](p)(p.user.CreateCluster(ctx, v1.CreateCluster{Name: p.name(), DeletionProtection: true, Spec: p.spec()}))
