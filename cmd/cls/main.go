@@ -73,7 +73,7 @@ func rootCommand() *cobra.Command {
 		getCommand(g), describeCommand(g), createCommand(g), applyCommand(g), editCommand(g), patchCommand(g), deleteCommand(g),
 		waitCommand(g), watchCommand(g), treeCommand(g), eventsCommand(g), explainCommand(g), reconcileCommand(g), statusCommand(g),
 		shortWay(g, "clusters"), shortWay(g, "nodepools"), shortWay(g, "controllers"),
-		configCommand(g), versionCommand(g), completionCommand(),
+		configCommand(g), conformanceCommand(g), versionCommand(g), completionCommand(),
 	)
 	return root
 }

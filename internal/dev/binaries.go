@@ -46,6 +46,9 @@ func findBinaries(ctx context.Context, dataMajor int) (binaries, error) {
 		}
 		found = append(found, fmt.Sprintf("%s (version %d)", b.dir, b.major))
 	}
+	if ctx.Err() != nil {
+		return binaries{}, fmt.Errorf("look for PostgreSQL's server programs: %w", ctx.Err()) // Nobody knows whether they are there.
+	}
 	return binaries{}, notFound(dataMajor, found)
 }
 
