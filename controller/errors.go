@@ -56,9 +56,9 @@ func failureOf(err error) Error {
 	return f
 }
 
-func (f Error) terminal() bool { return f.Type == v1.ErrorConfiguration || f.Type == v1.ErrorFatal }
+func (f *Error) terminal() bool { return f.Type == v1.ErrorConfiguration || f.Type == v1.ErrorFatal }
 
-func (f Error) report() *v1.ReportError {
+func (f *Error) report() *v1.ReportError {
 	r := &v1.ReportError{ErrorType: f.Type, ErrorCode: f.Code, Message: f.Err.Error(), UserActionable: f.UserActionable}
 	if f.RetryAfter > 0 {
 		r.RetryAfter = json.RawMessage(strconv.Quote(f.RetryAfter.String()))

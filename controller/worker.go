@@ -170,7 +170,8 @@ func (w *worker) call(ctx context.Context, req Request, own v1.ControllerStatus)
 		return result, nil
 	}
 	f := failureOf(err)
-	w.log.WarnContext(ctx, "the controller's code failed", "call", what, string(req.Kind), req.ID(), "generation", req.Generation(), "error_type", f.Type, "error", err)
+	w.log.WarnContext(ctx, "the controller's code failed", "call", what, string(req.Kind), req.ID(),
+		"generation", req.Generation(), "error_type", f.Type, "error", err)
 	return result, &f
 }
 

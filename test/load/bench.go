@@ -223,7 +223,7 @@ const (
 
 // paces say what the bare handler does to tell how slow the machine is for operations of a kind, and what that
 // takes where the bars are set. Writes have their own: a slower disk costs CPU too, and reads do not feel it.
-var paces = map[kind]struct {
+var paces = map[kind]struct { //nolint:gochecknoglobals // a constant table
 	of        kind
 	reference time.Duration
 }{

@@ -117,9 +117,10 @@ range of them all. pgbench and the bare huma handler
 run the bare statement (test/load/statements.go) on a copy of the database; x is the ratio of CPU.
 PostgreSQL is durable (fsync, synchronous_commit) and has its default settings, but makes no checkpoint during the run.
 
-| Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | slower | judged us | of rounds | bar us | |
+| Operation | conns | /s | p50 ms | p99 ms | CPU us | service | PostgreSQL | WAL B | x pgbench | x bare | slower | judged | rounds | bar | |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
-`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres), referenceGet.Microseconds(), referenceReport.Microseconds(), referenceCreate.Microseconds(), b.options.rounds)
+`, b.options.clusters, failedEvery, ms(b.background.process), ms(b.background.postgres),
+		referenceGet.Microseconds(), referenceReport.Microseconds(), referenceCreate.Microseconds(), b.options.rounds)
 	for _, r := range b.results {
 		bar, met := "", ""
 		if r.bar > 0 {
