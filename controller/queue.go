@@ -27,6 +27,7 @@ type job struct {
 
 	clusterID string
 	event     v1.Event // the latest; zero for a pause that has run out
+	ids       []string // of all events
 	events    []delivery
 }
 
@@ -77,7 +78,7 @@ func (q *queue) add(k key, clusterID string, e v1.Event, d delivery) {
 		}
 	}
 	if d != nil {
-		j.events = append(j.events, d)
+		j.ids, j.events = append(j.ids, e.ID), append(j.events, d)
 		if e.Generation >= j.event.Generation {
 			j.event = e
 		}

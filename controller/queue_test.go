@@ -41,6 +41,29 @@ func TestABurstIsOneJob(t *testing.T) {
 	}
 }
 
+// TestADuplicateHidesNoNewEvent of its burst: only one in which all are known is dropped.
+func TestADuplicateHidesNoNewEvent(t *testing.T) {
+	t.Parallel()
+	q, k, m := newQueue(), key{KindCluster, "c"}, &memory{}
+	m.note([]string{"old"})
+	for _, id := range []string{"new", "old"} {
+		q.add(k, "c", v1.Event{ID: id, Generation: 1}, &parcel{})
+	}
+	j, _ := q.take(t.Context())
+	if m.knows(j.ids) {
+		t.Error("a new event is dropped with the duplicate that came after it")
+	}
+	if m.note(j.ids); !m.knows(j.ids) {
+		t.Error("what was handled is not known")
+	}
+	for range remembered {
+		m.note([]string{"another"})
+	}
+	if len(m.events) != remembered || m.knows([]string{"old"}) {
+		t.Errorf("remembers %d events", len(m.events))
+	}
+}
+
 // TestAPauseRunsOut unless an event comes before.
 func TestAPauseRunsOut(t *testing.T) {
 	t.Parallel()

@@ -118,7 +118,7 @@ func (r Request) Metadata(controller string, into any) (found bool, err error) {
 	return true, nil
 }
 
-// platform is where the resource is: in lower case no more than as it is written, "" when nobody says. A node pool that
+// platform is where the resource is, in the spelling of its spec; "" when nobody says. A node pool that
 // names none is where its cluster is.
 func (r Request) platform() string {
 	if r.NodePool != nil {

@@ -52,7 +52,7 @@ func newWorker(r Reconciler, o Options) (*worker, error) {
 // process does what a job asks for, and settles its events.
 func (w *worker) process(ctx context.Context, j job) {
 	m := w.memoryOf(j.key)
-	if len(j.events) > 0 && (j.event.Generation < m.generation || slices.Contains(m.events, j.event.ID)) {
+	if len(j.events) > 0 && (j.event.Generation < m.generation || m.knows(j.ids)) {
 		w.metrics.event(outcomeStale)
 		j.settle(true)
 		return
@@ -60,7 +60,7 @@ func (w *worker) process(ctx context.Context, j job) {
 	outcome, err := w.handle(ctx, j, m)
 	switch {
 	case err == nil:
-		m.note(j.event.ID)
+		m.note(j.ids)
 	case errors.Is(err, client.ErrNotFound): // Gone: nothing is left to do or to say.
 		w.forget(j.key)
 		outcome, err = outcomeGone, nil
@@ -328,13 +328,13 @@ func (w *worker) forget(k key) {
 	delete(w.memories, k)
 }
 
-// note remembers an event that is handled.
-func (m *memory) note(event string) {
-	if event == "" {
-		return
-	}
-	m.events = append(m.events, event)
-	if len(m.events) > remembered {
-		m.events = slices.Delete(m.events, 0, 1)
-	}
+// knows reports whether all events of a burst have been handled: one that is new is a reason to look.
+func (m *memory) knows(events []string) bool {
+	return !slices.ContainsFunc(events, func(id string) bool { return !slices.Contains(m.events, id) })
+}
+
+// note remembers events that are handled.
+func (m *memory) note(events []string) {
+	m.events = append(m.events, events...)
+	m.events = slices.Delete(m.events, 0, max(0, len(m.events)-remembered))
 }
