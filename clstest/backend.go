@@ -316,16 +316,11 @@ func (b *Backend) platformOf(e v1.Event) string {
 			return m.Attributes["platform"]
 		}
 	}
-	var spec struct {
-		Platform struct {
-			Type string `json:"type"`
-		} `json:"platform"`
-	}
 	c, err := b.Client(Admin).GetCluster(b.t.Context(), e.ClusterID)
-	if err == nil {
-		_ = json.Unmarshal([]byte(c.Spec), &spec) // What is of another shape names none.
+	if err != nil {
+		return "" // It is gone.
 	}
-	return spec.Platform.Type
+	return c.Spec.Platform()
 }
 
 // FailReports has the next n reports answered 503, and not stored. It is safe for concurrent use.

@@ -122,21 +122,11 @@ func (r Request) Metadata(controller string, into any) (found bool, err error) {
 // names none is where its cluster is.
 func (r Request) platform() string {
 	if r.NodePool != nil {
-		if p := platformOf(r.NodePool.Spec); p != "" {
+		if p := r.NodePool.Spec.Platform(); p != "" {
 			return p
 		}
 	}
-	return platformOf(r.Cluster.Spec)
-}
-
-func platformOf(spec v1.Object) string {
-	var s struct {
-		Platform struct {
-			Type string `json:"type"`
-		} `json:"platform"`
-	}
-	_ = json.Unmarshal([]byte(spec), &s) // What is of another shape names none.
-	return s.Platform.Type
+	return r.Cluster.Spec.Platform()
 }
 
 // Result is what a reconcile has come to. The zero value says that all is done.

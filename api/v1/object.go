@@ -49,3 +49,15 @@ func (o Object) String() string {
 	}
 	return string(o)
 }
+
+// Platform is platform.type of a spec, as it is spelled there; "" when it names none, or is of another shape.
+// Platforms are equal whatever their case.
+func (o Object) Platform() string {
+	var spec struct {
+		Platform struct {
+			Type string `json:"type"`
+		} `json:"platform"`
+	}
+	_ = json.Unmarshal([]byte(o), &spec) // What is of another shape names none.
+	return spec.Platform.Type
+}

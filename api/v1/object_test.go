@@ -91,3 +91,14 @@ func ExampleStatusReport() {
 	//   }
 	// } <nil>
 }
+
+func TestPlatformOfASpec(t *testing.T) {
+	t.Parallel()
+	for spec, want := range map[string]string{
+		`{"platform":{"type":"GCP","zone":1}}`: "GCP", `{"platform":{}}`: "", `{"platform":"gcp"}`: "", `{"platform":{"type":7}}`: "", `null`: "", ``: "",
+	} {
+		if got := v1.Object(spec).Platform(); got != want {
+			t.Errorf("%s: %q", spec, got)
+		}
+	}
+}

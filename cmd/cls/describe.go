@@ -98,7 +98,7 @@ func (s *session) describeSelf(ctx context.Context, r resource) error {
 		{"Owner", r.CreatedBy},
 		{"Project", r.project},
 		{"Description", r.Description},
-		{"Platform", r.platform()},
+		{"Platform", r.Spec.Platform()},
 		{"Labels", labelText(r.Labels)},
 		{"Created", clock(r.CreatedAt) + " (" + age(r.CreatedAt, time.Now()) + " ago)"},
 		{"Updated", clock(r.UpdatedAt)},

@@ -216,7 +216,7 @@ func (s *session) tableOf(ctx context.Context, all []resource, wide bool) (*tabl
 	now := time.Now()
 	for _, r := range all {
 		cells := []string{
-			r.Name, dash(strings.ToLower(r.platform())), string(r.Status.Phase), progressOf(r.Status.ObservedGeneration, r.Generation),
+			r.Name, dash(strings.ToLower(r.Spec.Platform())), string(r.Status.Phase), progressOf(r.Status.ObservedGeneration, r.Generation),
 			age(r.CreatedAt, now), r.Status.Message + mark(r.Paused, " (paused)"),
 		}
 		if pools {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 	"slices"
 	"strings"
@@ -22,17 +21,6 @@ type resource struct {
 
 // title is how commands speak of it: cluster/hello.
 func (r resource) title() string { return r.kind.name + "/" + r.Name }
-
-// platform is that of the spec, "" when it has none.
-func (r resource) platform() string {
-	var spec struct {
-		Platform struct {
-			Type string `json:"type"`
-		} `json:"platform"`
-	}
-	_ = json.Unmarshal([]byte(r.Spec), &spec) // What is of another shape names none.
-	return spec.Platform.Type
-}
 
 // report is what controllers have said of a resource, whatever it is.
 type report struct {
