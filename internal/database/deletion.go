@@ -66,7 +66,8 @@ const unasked = `metadata ->> 'triggered_by' <> '` + v1.TriggeredByManual + `'`
 
 // deleteResource fixes whom the deletion waits for: the controllers that are registered to finalize
 // what it is, and those that say so with a condition. A wake-up that somebody has asked for and
-// that still waits repeats the deletion; the others are in vain.
+// that still waits repeats the deletion, under a new id, as it may be on its way to Pub/Sub as what
+// it was; the others are in vain.
 const deleteResource = `
 	WITH kept AS (` + keepRevision + `
 	), changed AS (
@@ -85,7 +86,8 @@ const deleteResource = `
 		WHERE c.id = $7
 		RETURNING *
 	), asked AS (
-		UPDATE outbox o SET type = $2, reason = '` + deletionPending + `', generation = c.generation
+		UPDATE outbox o SET id = gen_random_uuid(), type = $2, reason = '` + deletionPending + `', generation = c.generation,
+		    claim = NULL, leased_until = '-infinity', available_at = '-infinity'
 		FROM changed c
 		WHERE o.resource_id = $7 AND o.wake AND o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT (` + unasked + `)
 	), vain AS (

@@ -45,3 +45,33 @@ func TestAWakeUpFromBeforeADeletion(t *testing.T) {
 		}
 	})
 }
+
+// A wake-up that a user has asked for may be on its way to Pub/Sub when its resource is deleted. What it
+// becomes is another event: one id never stands for two, and the one that arrived is not the other.
+func TestAWakeUpOnItsWayWhenTheDeletionComes(t *testing.T) {
+	t.Parallel()
+	eachKind(t, func(t *testing.T, f fixture) {
+		id := f.create(t, "one").ID
+		f.exec(t, `UPDATE outbox SET published_at = now()`)
+		asked := models.NewEvent{
+			ID: newID(), Type: f.kind.Event(models.Reconcile), Reason: v1.ReasonManual, Metadata: v1.EventMetadata{TriggeredBy: v1.TriggeredByManual},
+		}
+		_, err := f.WakeNow(t.Context(), id, "", asked)
+		must(t, err)
+		onItsWay, err := f.ClaimEvents(t.Context(), newID(), time.Minute, 10)
+		must(t, err)
+		must(t, f.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
+			if _, err := tx.Lock(ctx, id, ""); err != nil {
+				return err
+			}
+			_, err := tx.Delete(ctx, id, pull, f.event(models.Deleted, v1.ReasonDeletionRequested))
+			return err
+		}))
+		must(t, f.MarkPublished(t.Context(), onItsWay))
+		next, err := f.ClaimEvents(t.Context(), newID(), time.Minute, 10)
+		must(t, err)
+		if len(onItsWay) != 1 || len(next) != 2 || next[0].Event.ID == asked.ID || next[1].Event.ID == asked.ID {
+			t.Errorf("on its way: %+v; after the deletion: %+v", onItsWay, next)
+		}
+	})
+}
