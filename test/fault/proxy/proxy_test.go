@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -178,7 +179,7 @@ func TestMuch(t *testing.T) {
 	got, err := io.ReadAll(conn)
 	writer.Wait()
 	must(t, err)
-	if string(got) != string(sent) {
+	if !bytes.Equal(got, sent) {
 		t.Errorf("%d bytes came back of %d, or others", len(got), size)
 	}
 	if c := p.Counts(); c.Sent != size || c.Answered != size {
@@ -444,7 +445,7 @@ func TestEnds(t *testing.T) {
 func TestFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 1)
-	go func() { //nolint:gosec // It ends with the test's context.
+	go func() {
 		for {
 			select {
 			case <-s.accepted:
