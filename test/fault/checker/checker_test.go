@@ -306,6 +306,16 @@ var pairs = []pair{
 			with(ask(history.OpReport, 3, 4, 200), reports(2))),
 	},
 	{
+		checker.Observed, "a read shows less than one before the last; of two that overlap either may be the older",
+		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 1, 2, 200), shows(2)), with(ask(history.OpStatus, 1.5, 3, 200), shows(1)), with(ask(history.OpStatus, 4, 5, 200), shows(1))),
+		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 1, 2, 200), shows(2)), with(ask(history.OpStatus, 1.5, 3, 200), shows(1)), with(ask(history.OpStatus, 4, 5, 200), shows(2))),
+	},
+	{
+		checker.Observed, "nothing is stored of what was read; it may go with what it is on",
+		asked(life(1), with(ask(history.OpStatus, 1, 2, 200), shows(1))),
+		asked(gone(), with(ask(history.OpStatus, 1, 2, 200), shows(1)), with(ask(history.OpStatus, 3, 4, 200), shows(1))),
+	},
+	{
 		checker.Observed, "less is stored than was read",
 		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 1, 2, 200), shows(3))),
 		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 1, 2, 200), shows(2))),
