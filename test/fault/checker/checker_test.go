@@ -338,6 +338,11 @@ var pairs = []pair{
 		waited(history.Controller{Name: "dns"}, with(ask(history.OpGet, 1, 3, 200), ready), with(ask(history.OpReport, 2, 4, 0), reports(2))),
 	},
 	{
+		checker.ReadyIsTrue, "the report came after the read; it may have been a retry of one that counted",
+		waited(history.Controller{Name: "dns"}, with(ask(history.OpReport, 1, 2, 503), reports(1)), with(ask(history.OpGet, 3, 4, 200), ready), with(ask(history.OpReport, 5, 6, 200), reports(2))),
+		waited(history.Controller{Name: "dns"}, with(ask(history.OpReport, 1, 2, 503), reports(2)), with(ask(history.OpGet, 3, 4, 200), ready), with(ask(history.OpReport, 5, 6, 200), reports(2))),
+	},
+	{
 		checker.ReadyIsTrue, "who has reported is waited for; not before the report is known to be stored",
 		waited(history.Controller{Name: "net", Kinds: []string{"nodepool"}}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpStatus, 3, 4, 200), ready, shows(1))),
 		changed(waited(history.Controller{Name: "net", Kinds: []string{"cluster"}}, with(ask(history.OpReport, 1, 3, 200), reports(1)), with(ask(history.OpReport, 1, 2, 0), reports(2), by("net")),
