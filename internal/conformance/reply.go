@@ -30,8 +30,8 @@ func (r reply) is(status int) reply {
 }
 
 // has expects a header to be just so.
-func (r reply) has(name, value string) reply {
-	return r.expectHeader(name, value, func(seen string) bool { return seen == value })
+func (r reply) has(name, value string) {
+	r.expectHeader(name, value, func(seen string) bool { return seen == value })
 }
 
 // expectHeader expects a header to be as it should.
