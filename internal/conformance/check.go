@@ -61,6 +61,6 @@ const (
 
 // Checks returns all checks, in the order of a report.
 func Checks() []Check {
-	return slices.Concat(answerChecks(), changeChecks(), tryingChecks(), listChecks(), identityChecks(), nodePoolChecks(), errorChecks(),
-		statusChecks(), reportChecks(), deletionChecks(), registryChecks(), eventChecks())
+	return slices.Concat(answerChecks(), changeChecks(), tryingChecks(), listChecks(), pastChecks(), identityChecks(), nodePoolChecks(),
+		errorChecks(), statusChecks(), reportChecks(), deletionChecks(), registryChecks(), eventChecks())
 }

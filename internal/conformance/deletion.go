@@ -8,6 +8,7 @@ import (
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 func deletionChecks() []Check {
@@ -181,15 +182,19 @@ func poolsGoFirst(ctx context.Context, p *probe) {
 	p.follows(ctx, pool.ClusterID)
 }
 
-// followLimit is how long a cluster may outlive the last node pool that it has waited for: a few passes of the scheduler,
-// which may be the one to see that nobody is waited for any more.
+// followLimit is how long a resource may outlive what it has waited for, its last node pool or a controller that is retired: a
+// few passes of the scheduler, which may be the one to see that nobody is waited for any more.
 const followLimit = 5 * time.Second
 
-// follows expects a cluster to follow its last node pool.
-func (p *probe) follows(ctx context.Context, cluster string) {
+// follows expects a resource to follow what it has waited for.
+func (p *probe) follows(ctx context.Context, id string) {
 	soon, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
-	p.must(p.user.WaitForDeletion(soon, cluster, nil))
+	wait := p.user.WaitForDeletion
+	if p.kind.Kind == models.KindNodePool {
+		wait = p.user.WaitForNodePoolDeletion
+	}
+	p.must(wait(soon, id, nil))
 }
 
 func forceTakesPools(ctx context.Context, p *probe) {

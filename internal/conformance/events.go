@@ -57,6 +57,7 @@ func eventChecks() []Check {
 			"Events of node pools come on their own topic, and name both; they are deleted before their cluster is.",
 			ofControllers, eventNodePools,
 		},
+		{"events/no-platform-is-empty", "The attribute platform of what names none is there, and empty.", ofControllers, eventOfNoPlatform},
 		{
 			"events/force-reaches-node-pools", "A forced deletion of a cluster is told of each of its node pools too.",
 			ofControllers, eventForcedOnPools,
@@ -274,6 +275,15 @@ func eventNodePools(ctx context.Context, p *probe) {
 		p.expect(m.event.ClusterID == pool.ClusterID && m.Attributes["nodepool_id"] == pool.ID && m.Attributes["ce-subject"] == pool.ID,
 			"nodepool_id "+pool.ID+" in the attributes, and its cluster in the data", m)
 	}
+}
+
+func eventOfNoPlatform(ctx context.Context, p *probe) {
+	// A node pool's: a subscription is to what names no platform only on their topic.
+	body := text(fields{"name": "workers", "cluster_id": p.cluster(ctx).ID})
+	pool := into[resource](p.user.post(ctx, nodePools, body).is(http.StatusCreated))
+	m := p.awaitType(ctx, pool.ID, v1.NodePoolCreated, v1.ReasonCreated)
+	platform, there := m.Attributes["platform"]
+	p.expect(there && platform == "", "an attribute platform that is empty", m.Attributes)
 }
 
 func eventTrace(ctx context.Context, p *probe) {

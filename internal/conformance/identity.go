@@ -107,7 +107,10 @@ func administrators(ctx context.Context, p *probe) {
 	path := p.path(r.ID)
 	p.admin.patch(ctx, path, `{"description":"seen"}`).is(http.StatusOK).shows("created_by", p.User)
 	p.admin.list(ctx, "created_by", p.User, "name", r.Name).is(http.StatusOK).shows("total", 1)
+	p.admin.post(ctx, path+"/reconcile", "").is(http.StatusAccepted)
 	p.admin.put(ctx, path+"/status", text(says(p.controller("a"), 0, v1.ConditionTrue))).refused(v1.CodeForbidden, "")
+	p.report(ctx, r.ID, says(p.controller("a"), 0, v1.ConditionTrue))
+	p.admin.remove(ctx, path+"/status/"+p.controller("a")).is(http.StatusNoContent)
 	p.admin.remove(ctx, path).is(http.StatusAccepted)
 }
 
@@ -125,6 +128,9 @@ func secretsAreForControllers(ctx context.Context, p *probe) {
 		p.user.get(ctx, path+"/events").is(http.StatusOK),
 	} {
 		p.keepsSecret(answer)
+	}
+	if p.Admin != "" {
+		p.keepsSecret(p.admin.get(ctx, path).is(http.StatusOK))
 	}
 	p.robot.get(ctx, path).is(http.StatusOK).shows("spec.serviceAccountSigningKey", secret)
 }

@@ -26,8 +26,8 @@ const (
 // mutants breaks every promise that is checked, at least once. What breaks one that is made of both kinds is two mutants, of
 // which one breaks node pools alone.
 func mutants() []mutant {
-	list := slices.Concat(mutantsOfAnswers(), mutantsOfChanges(), mutantsOfTrying(), mutantsOfLists(), mutantsOfIdentity(), mutantsOfErrors(),
-		mutantsOfStatus(), mutantsOfReports(), mutantsOfDeletion(), mutantsOfRegistry(), mutantsOfEvents())
+	list := slices.Concat(mutantsOfAnswers(), mutantsOfChanges(), mutantsOfTrying(), mutantsOfLists(), mutantsOfPast(), mutantsOfIdentity(),
+		mutantsOfErrors(), mutantsOfStatus(), mutantsOfReports(), mutantsOfDeletion(), mutantsOfRegistry(), mutantsOfEvents())
 	for _, m := range list {
 		if m = m.ofNodePools(); len(m.breaks) > 0 {
 			list = append(list, m)
@@ -224,6 +224,43 @@ func mutantsOfLists() []mutant {
 	}
 }
 
+func mutantsOfPast() []mutant {
+	each := func(list string, change func(map[string]any)) func(int, *answer) {
+		return func(_ int, a *answer) {
+			entries, _ := a.body[list].([]any)
+			for _, e := range entries {
+				change(e.(map[string]any))
+			}
+		}
+	}
+	return []mutant{
+		{
+			name: "revisions of nobody", breaks: []string{"api/revisions-are-the-specs"}, on: "GET .*/revisions",
+			answers: each("revisions", func(r map[string]any) { r["created_by"] = "" }),
+		},
+		{
+			name: "the whole spec as a diff", breaks: []string{"api/revisions-are-the-specs"}, on: "GET .*/revisions",
+			answers: each("revisions", func(r map[string]any) { r["diff"] = []any{map[string]any{"op": "replace", "path": "", "value": 1}} }),
+		},
+		{
+			name: "a rollback to the present", breaks: []string{"api/rollback-brings-a-spec-back"}, on: "POST .*/rollback",
+			asks: asking("to", "2"),
+		},
+		{
+			name: "changes of nobody", breaks: []string{"api/timeline-tells-changes"}, on: "GET .*/events",
+			answers: each("events", func(e map[string]any) { delete(e, "user_email") }),
+		},
+		{
+			name: "a past without publications", breaks: []string{"api/timeline-tells-changes"}, on: "GET .*/events",
+			answers: each("events", func(e map[string]any) { e["what"] = v1.TimelineChange }), misses: "of the past, the publication",
+		},
+		{
+			name: "reports of nothing", breaks: []string{"api/timeline-tells-reports"}, on: "GET .*/events",
+			answers: each("events", func(e map[string]any) { delete(e, "conditions") }),
+		},
+	}
+}
+
 func mutantsOfIdentity() []mutant {
 	return []mutant{
 		{name: "anybody is somebody", breaks: []string{"api/identity-is-needed"}, on: "GET .*", asks: believing("", clstest.User)},
@@ -345,6 +382,14 @@ func mutantsOfStatus() []mutant {
 			answers: phased("Progressing", "Failed", "ControllerFailed"),
 		},
 		{
+			name: "nobody knows why", breaks: []string{"status/explain-says-why"}, on: "GET .*/explain",
+			answers: func(_ int, a *answer) { a.body["waiting_for"] = []any{} },
+		},
+		{
+			name: "a next event of what is paused", breaks: []string{"status/explain-says-why"}, on: "PATCH .*",
+			asks: forgetting("paused"),
+		},
+		{
 			name: "a version of the reading", breaks: []string{"status/reading-moves-nothing"}, on: "GET .*",
 			answers: func(n int, a *answer) { showing("resource_version", strconv.Itoa(n))(n, a) },
 		},
@@ -411,6 +456,10 @@ func mutantsOfReports() []mutant {
 			slices.Reverse(c.body["conditions"].([]any))
 		})),
 		named("metadata is dropped", reports("status/metadata-comes-back", forgetting("metadata"))),
+		named("details are dropped", reports("status/error-comes-back", forgetting("last_error.details"))),
+		named("text is cut in silence", reports("status/text-that-cannot-be-kept-passes", func(_ int, c *call) {
+			c.text, c.body = bytes.ReplaceAll(c.text, []byte(`\u0000`), nil), nil
+		})),
 		named("every report is news", reports("status/equal-report-changes-nothing", func(n int, c *call) {
 			c.body["metadata"] = map[string]any{"n": n}
 		})),
@@ -477,7 +526,7 @@ func mutantsOfRegistry() []mutant {
 			own[0], _, _ = strings.Cut(text(own[0]), "-elsewhere")
 		}},
 		{name: "registered for both kinds", breaks: []string{"registry/other-kinds-are-not-waited-for"}, on: "PUT " + entry, asks: forgetting("kinds")},
-		{name: "nobody retires", breaks: []string{"registry/retired-counts-nowhere"}, on: "DELETE " + entry, asks: asking("dry_run", "true")},
+		{name: "nobody retires", breaks: []string{"registry/retired-counts-nowhere", "registry/retired-holds-nothing"}, on: "DELETE " + entry, asks: asking("dry_run", "true")},
 	}
 }
 
@@ -539,6 +588,10 @@ func mutantsOfEvents() []mutant {
 		{
 			name: "force is told without a reason", breaks: []string{"events/force-is-told", "events/force-reaches-node-pools"},
 			tells: each(func(m *message) { m.event.Metadata.ForceReason = "" }),
+		},
+		{
+			name: "no platform is no attribute", breaks: []string{"events/no-platform-is-empty"},
+			tells: each(func(m *message) { delete(m.Attributes, "platform") }),
 		},
 		{
 			name: "node pools without a name", breaks: []string{"events/node-pools-have-a-topic"},

@@ -42,6 +42,7 @@ func registryChecks() []Check {
 			"A retired controller is not waited for, and its reports are 200, applied: false, until it registers again.",
 			ofControllers, retiredCountsNowhere,
 		},
+		{"registry/retired-holds-nothing", "A deletion does not wait for a controller that is retired meanwhile.", ofControllers, retiredHoldsNothing},
 	}))
 }
 
@@ -145,4 +146,13 @@ func retiredCountsNowhere(ctx context.Context, p *probe) {
 	p.register(ctx, "retired", v1.RegisterController{})
 	p.report(ctx, id, says(retired, 1, v1.ConditionFalse))
 	p.phase(ctx, id, v1.PhaseProgressing, "PartialProgress")
+}
+
+func retiredHoldsNothing(ctx context.Context, p *probe) {
+	holder := p.register(ctx, "holder", v1.RegisterController{Finalizes: true}).Name
+	id := p.on(ctx, "holder")
+	deletion := p.remove(ctx, id, "")
+	p.expect(slices.Equal(deletion.WaitingFor, []string{holder}), "a deletion that waits for "+holder, deletion)
+	p.robot.remove(ctx, controllers+"/"+holder).is(http.StatusNoContent)
+	p.follows(ctx, id)
 }

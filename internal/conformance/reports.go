@@ -33,6 +33,11 @@ func reportChecks() []Check {
 		},
 		{"status/last-of-two-conditions-stands", "Of two conditions of one type the last stands.", ofControllers, lastConditionStands},
 		{"status/metadata-comes-back", "metadata comes back as the JSON value that it was.", ofControllers, metadataComesBack},
+		{"status/error-comes-back", "last_error comes back, its details of any JSON.", ofStatus, errorComesBack},
+		{
+			"status/text-that-cannot-be-kept-passes", "Of a report's text what cannot be kept becomes U+FFFD, and the report is taken.",
+			ofControllers, reportOfBadText,
+		},
 		{"status/equal-report-changes-nothing", "A report that says the same is applied, and moves no version.", ofControllers, equalReport},
 		{
 			"status/report-moves-the-version", "A report that says something else moves resource_version, and not updated_at.",
@@ -104,6 +109,26 @@ func metadataComesBack(ctx context.Context, p *probe) {
 	p.report(ctx, id, r)
 	p.user.get(ctx, p.path(id)+"/status").is(http.StatusOK).
 		shows("controller_status.0.metadata", reply{p: p, body: []byte(metadata)}.at(""))
+}
+
+func errorComesBack(ctx context.Context, p *probe) {
+	const lastError = `{"error_type":"System","error_code":"E2","message":"no machines","details":{"asked":3,"got":[1.5,null]},
+		"user_actionable":true,"retry_after":30,"timestamp":"2026-01-02T03:04:05Z"}`
+	id := p.declare(ctx, nil).ID
+	body := `{"controller_name":"` + p.controller("a") + `","conditions":[{"type":"Available","status":"False"}],"last_error":` + lastError + `}`
+	p.robot.put(ctx, p.path(id)+"/status", body).is(http.StatusOK).shows("applied", true)
+	stored := p.user.get(ctx, p.path(id)+"/status").is(http.StatusOK)
+	for field, value := range into[fields](reply{p: p, body: []byte(lastError)}) {
+		stored.shows("controller_status.0.last_error."+field, value)
+	}
+}
+
+func reportOfBadText(ctx context.Context, p *probe) {
+	id := p.declare(ctx, nil).ID
+	r := says(p.controller("a"), 1, v1.ConditionFalse)
+	r.Conditions[0].Message = "a\x00b"
+	p.report(ctx, id, r)
+	p.user.get(ctx, p.path(id)+"/status").is(http.StatusOK).shows("controller_status.0.conditions.0.message", "a\ufffdb")
 }
 
 func equalReport(ctx context.Context, p *probe) {

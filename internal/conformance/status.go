@@ -54,6 +54,10 @@ func statusChecks() []Check {
 			ofStatus, readingMovesNothing,
 		},
 		{"status/shows-each-report", "GET .../status shows each controller's report, [] while there is none.", ofStatus, statusShowsReports},
+		{
+			"status/explain-says-why", "GET .../explain says in sentences, and by name, who is waited for, and what comes next.",
+			ofStatus, explainSaysWhy,
+		},
 		{"status/dropped-report-is-not-waited-for", "A report that is dropped is not waited for any more.", ofControllers, droppedReport},
 	}), ofOne([]promise{
 		{
@@ -216,6 +220,19 @@ func statusShowsReports(ctx context.Context, p *probe) {
 	r.shape("controller_status.0", "cluster_id:string controller_name:string observed_generation:number conditions:list metadata:object "+
 		"last_error:object last_updated:string")
 	r.shows("controller_status.0.controller_name", p.controller("a")).shows("controller_status.0.last_error.error_code", "E1")
+}
+
+func explainSaysWhy(ctx context.Context, p *probe) {
+	r := p.declare(ctx, nil)
+	p.report(ctx, r.ID, says(p.controller("a"), 1, v1.ConditionFalse))
+	path := p.path(r.ID) + "/explain"
+	why := p.user.get(ctx, path).is(http.StatusOK)
+	why.shows(p.kind.id, r.ID).shows("phase", v1.PhaseProgressing).shape("", "sentences:list").shape("next_event", "due_at:string lane:string")
+	why.shows("waiting_for.0.controller_name", p.controller("a")).shows("waiting_for.0.why", v1.WaitNotAvailable)
+	p.expect(why.at("sentences.0") != nil, "a sentence", why.String())
+	p.report(ctx, r.ID, says(p.controller("a"), 1, v1.ConditionTrue))
+	p.change(ctx, r.ID, `{"paused":true}`)
+	p.user.get(ctx, path).is(http.StatusOK).shows("phase", v1.PhaseReady).shows("waiting_for", []int{}).shows("next_event", nil)
 }
 
 func droppedReport(ctx context.Context, p *probe) {
