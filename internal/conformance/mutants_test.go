@@ -12,6 +12,7 @@ import (
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/client"
 	"github.com/cls-backend/cls-backend/clstest"
 	"github.com/cls-backend/cls-backend/internal/models"
 )
@@ -196,7 +197,10 @@ func mutantsOfTrying() []mutant {
 func mutantsOfLists() []mutant {
 	const lists = "GET " + all
 	return []mutant{
-		{name: "an empty list is null", breaks: []string{"api/empty-list-is-a-list"}, on: lists, answers: func(_ int, a *answer) { showing("clusters", nil)(0, a); showing("nodepools", nil)(0, a) }},
+		{name: "an empty list is null", breaks: []string{"api/empty-list-is-a-list"}, on: lists, answers: func(_ int, a *answer) {
+			showing("clusters", nil)(0, a)
+			showing("nodepools", nil)(0, a)
+		}},
 		{name: "one page and no more", breaks: []string{"api/pages-cover-everything-once"}, on: lists, answers: without("next_page_token")},
 		{name: "any page token", breaks: []string{"api/page-token-is-signed"}, on: lists, asks: deaf("page_token")},
 		{name: "limits are bent", breaks: []string{"api/limit-is-bounded"}, on: lists, asks: deaf("limit")},
@@ -688,6 +692,7 @@ func TestEveryCheckHasAMutant(t *testing.T) {
 func TestWhatIsLeftBehindIsNamed(t *testing.T) {
 	t.Parallel()
 	b := clstest.NewBackend(t)
+	var named []string
 	const controllersDeclare, id = "api/controllers-do-not-declare", "api/id-is-a-uuid-of-version-7"
 	for _, row := range []struct {
 		why, check, admin string
@@ -726,7 +731,6 @@ func TestWhatIsLeftBehindIsNamed(t *testing.T) {
 		},
 	} {
 		t.Run(row.why, func(t *testing.T) {
-			t.Parallel()
 			o := optionsOf(b)
 			o.Only, o.Admin, o.prefix = []string{row.check}, row.admin, newName()
 			o.URL = row.mutant.start(t, o.URL)
@@ -738,6 +742,12 @@ func TestWhatIsLeftBehindIsNamed(t *testing.T) {
 			if !regexp.MustCompile("^(?:" + row.left + ")$").MatchString(left) {
 				t.Errorf("left behind: %s; want %s", left, row.left)
 			}
+			named = append(named, left)
 		})
+	}
+	for c, err := range b.Client(clstest.Admin).Clusters(t.Context(), client.ListOptions{}) {
+		if err != nil || !strings.Contains(strings.Join(named, "\n"), c.ID) {
+			t.Errorf("cluster %s of %s is left behind, and not named (%v)", c.ID, c.CreatedBy, err)
+		}
 	}
 }

@@ -18,7 +18,10 @@ func pastChecks() []Check {
 			ofPast, revisionsAreTheSpecs,
 		},
 		{"api/rollback-brings-a-spec-back", "POST .../rollback makes the spec of a generation that of a new one.", ofPast, rollbackBringsBack},
-		{"api/timeline-tells-changes", "GET .../events tells each change, with who has made it, and its publication.", ofPast, timelineTellsChanges},
+		{
+			"api/timeline-tells-changes", "GET .../events tells each change, with who has made it, and its publication.",
+			ofPast, timelineTellsChanges,
+		},
 		{"api/timeline-tells-reports", "GET .../events tells each report that moves something.", ofPast, timelineTellsReports},
 	})
 }
@@ -51,7 +54,8 @@ func timelineTellsChanges(ctx context.Context, p *probe) {
 	e := p.remembers(ctx, id, "the change "+created, func(e v1.TimelineEntry) bool {
 		return e.What == v1.TimelineChange && e.EventType == created
 	})
-	p.expect(e.Generation == 1 && e.UserEmail == p.User && e.RequestID != "" && e.EventID != "", "the generation, who has made it, and the ids", e)
+	p.expect(e.Generation == 1 && e.UserEmail == p.User && e.RequestID != "" && e.EventID != "",
+		"the generation, who has made it, and the ids", e)
 }
 
 func timelineTellsReports(ctx context.Context, p *probe) {

@@ -42,7 +42,10 @@ func registryChecks() []Check {
 			"A retired controller is not waited for, and its reports are 200, applied: false, until it registers again.",
 			ofControllers, retiredCountsNowhere,
 		},
-		{"registry/retired-holds-nothing", "A deletion does not wait for a controller that is retired meanwhile.", ofControllers, retiredHoldsNothing},
+		{
+			"registry/retired-holds-nothing", "A deletion does not wait for a controller that is retired meanwhile.",
+			ofControllers, retiredHoldsNothing,
+		},
 	}))
 }
 

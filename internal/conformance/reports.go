@@ -115,7 +115,7 @@ func errorComesBack(ctx context.Context, p *probe) {
 	const lastError = `{"error_type":"System","error_code":"E2","message":"no machines","details":{"asked":3,"got":[1.5,null]},
 		"user_actionable":true,"retry_after":30,"timestamp":"2026-01-02T03:04:05Z"}`
 	id := p.declare(ctx, nil).ID
-	body := `{"controller_name":"` + p.controller("a") + `","conditions":[{"type":"Available","status":"False"}],"last_error":` + lastError + `}`
+	body := `{"controller_name":"` + p.controller("a") + `","conditions":[],"last_error":` + lastError + `}`
 	p.robot.put(ctx, p.path(id)+"/status", body).is(http.StatusOK).shows("applied", true)
 	stored := p.user.get(ctx, p.path(id)+"/status").is(http.StatusOK)
 	for field, value := range into[fields](reply{p: p, body: []byte(lastError)}) {
