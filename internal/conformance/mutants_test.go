@@ -730,20 +730,18 @@ func TestWhatIsLeftBehindIsNamed(t *testing.T) {
 			"",
 		},
 	} {
-		t.Run(row.why, func(t *testing.T) {
-			o := optionsOf(b)
-			o.Only, o.Admin, o.prefix = []string{row.check}, row.admin, newName()
-			o.URL = row.mutant.start(t, o.URL)
-			report, err := Run(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			left := strings.Join(report.Results[0].Left, "\n")
-			if !regexp.MustCompile("^(?:" + row.left + ")$").MatchString(left) {
-				t.Errorf("left behind: %s; want %s", left, row.left)
-			}
-			named = append(named, left)
-		})
+		o := optionsOf(b)
+		o.Only, o.Admin, o.prefix = []string{row.check}, row.admin, newName()
+		o.URL = row.mutant.start(t, o.URL)
+		report, err := Run(t.Context(), o)
+		if err != nil {
+			t.Fatalf("%s: %v", row.why, err)
+		}
+		left := strings.Join(report.Results[0].Left, "\n")
+		if !regexp.MustCompile("^(?:" + row.left + ")$").MatchString(left) {
+			t.Errorf("%s: left behind: %s; want %s", row.why, left, row.left)
+		}
+		named = append(named, left)
 	}
 	for c, err := range b.Client(clstest.Admin).Clusters(t.Context(), client.ListOptions{}) {
 		if err != nil || !strings.Contains(strings.Join(named, "\n"), c.ID) {
