@@ -156,10 +156,10 @@ func (p *PubSub) setDefaults() error {
 	p.EmulatorHost = cmp.Or(p.EmulatorHost, os.Getenv("PUBSUB_EMULATOR_HOST"))
 	p.ProjectID = cmp.Or(p.ProjectID, os.Getenv("GOOGLE_CLOUD_PROJECT"))
 	if p.ProjectID == "" && p.EmulatorHost != "" {
-		p.ProjectID = "cls-local"
+		p.ProjectID = pubsub.EmulatorProject
 	}
-	p.ClusterTopic = cmp.Or(p.ClusterTopic, "cluster-events")
-	p.NodePoolTopic = cmp.Or(p.NodePoolTopic, "nodepool-events")
+	p.ClusterTopic = cmp.Or(p.ClusterTopic, pubsub.ClusterTopic)
+	p.NodePoolTopic = cmp.Or(p.NodePoolTopic, pubsub.NodePoolTopic)
 	if p.ProjectID == "" {
 		return errors.New("PubSub.ProjectID: set it or GOOGLE_CLOUD_PROJECT, or PUBSUB_EMULATOR_HOST for an emulator")
 	}

@@ -2,33 +2,47 @@ package conformance
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
 func answerChecks() []Check {
-	return []Check{
+	return slices.Concat(ofOne([]promise{
 		{"api/info-is-for-anybody", "GET /api/v1/info says to anybody what is running.", ofProbes, infoIsForAnybody},
-		{"api/health-names-its-components", "GET /health says to anybody how the database and Pub/Sub are.", ofProbes, healthNamesItsComponents},
+		{
+			"api/health-names-its-components", "GET /health says to anybody how the database and Pub/Sub are.",
+			ofProbes, healthNamesItsComponents,
+		},
 		{"api/probes-are-for-anybody", "GET /livez and /readyz answer 200 to anybody while all is well.", ofProbes, probesAreForAnybody},
 		{"api/document-is-served", "GET /openapi.yaml is the contract, and names every route of it.", ofClusters, documentIsServed},
 		{"api/docs-load-from-here-only", "GET /docs is a page whose policy is default-src 'self'.", ofClusters, docsLoadFromHereOnly},
-		{"api/create-answers-the-whole-cluster", "POST answers 201 with every field of the cluster.", ofClusters, createAnswersTheWholeCluster},
-		{"api/id-is-a-uuid-of-version-7", "The id of a cluster is a UUID of version 7.", ofClusters, idIsOfVersion7},
-		{"api/times-are-the-same-everywhere", "Times are RFC 3339 in UTC, the same to the digit in every answer.", ofClusters, timesAreTheSame},
+		{
+			"api/create-answers-the-whole-cluster", "POST answers 201 with every field of the cluster.",
+			ofClusters, createAnswersTheWholeCluster,
+		},
+		{"api/request-id-comes-back", "A short printable X-Request-ID comes back; for any other one is made.", ofErrors, requestIDComesBack},
+		{"api/large-body-is-refused", "A body of more than 1 MiB is 413.", ofErrors, largeBodyIsRefused},
+		{"api/other-media-types-are-refused", "A body that is not JSON by its Content-Type is 415.", ofErrors, otherMediaTypes},
+	}), ofBoth([]promise{
+		{"api/id-is-a-uuid-of-version-7", "An id is a UUID of version 7.", ofClusters, idIsOfVersion7},
+		{
+			"api/times-are-the-same-everywhere", "Times are RFC 3339 in UTC, the same to the digit in every answer.",
+			ofClusters, timesAreTheSame,
+		},
 		{"api/spec-comes-back", "A spec comes back as the JSON value that it was, known fields or not.", ofClusters, specComesBack},
 		{"api/etag-is-the-resource-version", "ETag is the resource_version in quotes.", ofClusters, etagIsTheVersion},
 		{"api/nothing-is-cached", "No answer may be cached.", ofClusters, nothingIsCached},
-		{"api/request-id-comes-back", "A short printable X-Request-ID comes back; for any other one is made.", ofErrors, requestIDComesBack},
-		{"api/reconcile-is-accepted", "POST .../reconcile answers 202 and names the cluster.", ofClusters, reconcileIsAccepted},
+		{"api/reconcile-is-accepted", "POST .../reconcile answers 202 and names the resource.", ofClusters, reconcileIsAccepted},
 		{"api/method-not-allowed-names-those-that-are", "A method that a path does not know is 405, with Allow.", ofErrors, methodNotAllowed},
-		{"api/large-body-is-refused", "A body of more than 1 MiB is 413.", ofErrors, largeBodyIsRefused},
-		{"api/other-media-types-are-refused", "A body that is not JSON by its Content-Type is 415.", ofErrors, otherMediaTypes},
-	}
+	}))
 }
 
 // The fields of answers, with their types.
@@ -58,11 +72,25 @@ func probesAreForAnybody(ctx context.Context, p *probe) {
 
 func documentIsServed(ctx context.Context, p *probe) {
 	r := p.nobody.get(ctx, "/openapi.yaml").is(http.StatusOK)
-	for _, route := range []string{
-		clusters, clusters + "/{id}", clusters + "/{id}/status", clusters + "/{id}/status/{controller_name}", clusters + "/{id}/reconcile",
-		nodePools, nodePools + "/{id}", nodePools + "/{id}/status", controllers + "/{name}", "/api/v1/info", "/health",
-	} {
-		p.expect(strings.Contains(string(r.body), route+":\n"), "a document with the path "+route, string(r.body[:min(len(r.body), 200)]))
+	var document struct {
+		Paths map[string]map[string]any `yaml:"paths"`
+	}
+	if err := yaml.Unmarshal(r.body, &document); err != nil {
+		p.fail("a document of OpenAPI", err.Error())
+	}
+	routes := map[string]string{
+		"/api/v1/info": "get", "/health": "get", "/livez": "get", "/readyz": "get", controllers: "get", controllers + "/{name}": "get put delete",
+	}
+	for _, all := range []string{clusters, nodePools} {
+		one := all + "/{id}"
+		routes[all], routes[one], routes[one+"/reconcile"] = "get post", "get put patch delete", "post"
+		routes[one+"/status"], routes[one+"/status/{controller_name}"] = "get put", "delete"
+	}
+	for path, methods := range routes {
+		for method := range strings.FieldsSeq(methods) {
+			p.expect(document.Paths[path][method] != nil, "a document with "+method+" "+path,
+				slices.Sorted(maps.Keys(document.Paths[path])))
+		}
 	}
 }
 
@@ -73,27 +101,32 @@ func docsLoadFromHereOnly(ctx context.Context, p *probe) {
 }
 
 func createAnswersTheWholeCluster(ctx context.Context, p *probe) {
-	name := p.name()
-	r := p.user.post(ctx, clusters, `{"name":"`+name+`","spec":`+p.spec().String()+`}`).is(http.StatusCreated)
+	r := p.declared(ctx, nil)
 	r.shape("", clusterFields).shape("status", statusFields).shape("status.conditions.0", conditionFields)
-	r.shows("name", name).shows("created_by", p.User).shows("generation", 1).shows("target_project_id", "").shows("labels", v1.Object("{}"))
+	r.shows("created_by", p.User).shows("generation", 1).shows("target_project_id", "").shows("labels", fields{}).
+		shows("deletion_timestamp", nil)
+	said := fields{"name": p.name(), "target_project_id": "project-1", "description": "said", "labels": fields{"a": "b"}, "paused": true}
+	r = p.declared(ctx, said)
+	for field, value := range said {
+		r.shows(field, value)
+	}
 }
 
 func idIsOfVersion7(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	p.expect(regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(id),
 		"a UUID of version 7", id)
 }
 
 func timesAreTheSame(ctx context.Context, p *probe) {
-	posted := p.user.post(ctx, clusters, `{"name":"`+p.name()+`","spec":`+p.spec().String()+`}`).is(http.StatusCreated)
-	c := into[v1.Cluster](posted)
-	read := p.user.get(ctx, clusters+"/"+c.ID).is(http.StatusOK)
-	list := p.user.list(ctx, "name", c.Name).is(http.StatusOK)
+	posted := p.declared(ctx, nil)
+	r := into[resource](posted)
+	read := p.user.get(ctx, p.path(r.ID)).is(http.StatusOK)
+	list := p.user.list(ctx, "name", r.Name).is(http.StatusOK)
 	for _, field := range []string{"created_at", "updated_at", "status.lastUpdateTime"} {
 		at := posted.at(field)
 		read.shows(field, at)
-		list.shows("clusters.0."+field, at)
+		list.shows(p.kind.list+".0."+field, at)
 		_, err := time.Parse(time.RFC3339Nano, text(at))
 		p.expect(err == nil && strings.HasSuffix(text(at), "Z"), field+" as a time of RFC 3339 in UTC", text(at))
 	}
@@ -101,26 +134,32 @@ func timesAreTheSame(ctx context.Context, p *probe) {
 
 func specComesBack(ctx context.Context, p *probe) {
 	const unknown = `{"list":[1,2.5,-3e2,null,true,{"deep":[[]]}],"empty":{},"text":"ü \" \\ \u6f22 \t","null":null,"zero":0}`
-	c := p.cluster(ctx, `"of-nobody":`+unknown)
+	r := p.declare(ctx, p.with(`"of-nobody":`+unknown))
 	want := reply{p: p, body: []byte(unknown)}.at("")
-	p.user.get(ctx, clusters+"/"+c.ID).is(http.StatusOK).shows("spec.of-nobody", want)
-	p.user.list(ctx, "name", c.Name).is(http.StatusOK).shows("clusters.0.spec.of-nobody", want)
+	p.user.get(ctx, p.path(r.ID)).is(http.StatusOK).shows("spec.of-nobody", want)
+	p.user.list(ctx, "name", r.Name).is(http.StatusOK).shows(p.kind.list+".0.spec.of-nobody", want)
 }
 
 func etagIsTheVersion(ctx context.Context, p *probe) {
-	r := p.user.post(ctx, clusters, `{"name":"`+p.name()+`","spec":`+p.spec().String()+`}`).is(http.StatusCreated)
+	r := p.declared(ctx, nil)
+	path := p.path(into[resource](r).ID)
 	for _, answer := range []reply{
 		r,
-		p.user.get(ctx, clusters+"/"+into[v1.Cluster](r).ID).is(http.StatusOK),
-		p.user.patch(ctx, clusters+"/"+into[v1.Cluster](r).ID, `{"description":"other"}`).is(http.StatusOK),
+		p.user.get(ctx, path).is(http.StatusOK),
+		p.user.patch(ctx, path, `{"description":"other"}`).is(http.StatusOK),
+		p.user.put(ctx, path, text(p.with(`"n":1`))).is(http.StatusOK),
 	} {
 		answer.has("ETag", `"`+text(answer.at("resource_version"))+`"`)
 	}
 }
 
 func nothingIsCached(ctx context.Context, p *probe) {
-	p.user.list(ctx, "limit", "1").is(http.StatusOK).has("Cache-Control", "no-store")
-	p.user.get(ctx, clusters+"/"+p.cluster(ctx).ID).is(http.StatusOK).has("Cache-Control", "no-store")
+	id := p.declare(ctx, nil).ID
+	for _, answer := range []reply{
+		p.user.list(ctx, "limit", "1"), p.user.get(ctx, p.path(id)), p.user.get(ctx, p.path(id)+"/status"),
+	} {
+		answer.is(http.StatusOK).expectHeader("Cache-Control", "no-store", func(v string) bool { return strings.Contains(v, "no-store") })
+	}
 }
 
 func requestIDComesBack(ctx context.Context, p *probe) {
@@ -134,12 +173,13 @@ func requestIDComesBack(ctx context.Context, p *probe) {
 }
 
 func reconcileIsAccepted(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
-	p.user.post(ctx, clusters+"/"+id+"/reconcile", "").is(http.StatusAccepted).shape("", "message:string").shows("cluster_id", id)
+	r := p.declare(ctx, nil)
+	p.user.post(ctx, p.path(r.ID)+"/reconcile", "").is(http.StatusAccepted).
+		shape("", "message:string").shows(p.kind.id, r.ID).shows("cluster_id", r.cluster())
 }
 
 func methodNotAllowed(ctx context.Context, p *probe) {
-	r := p.user.put(ctx, clusters, `{}`)
+	r := p.user.put(ctx, p.kind.path, `{}`)
 	r.refused(v1.CodeMethodNotAllowed, "")
 	r.expectHeader("Allow", "GET and POST", func(allow string) bool {
 		return strings.Contains(allow, http.MethodGet) && strings.Contains(allow, http.MethodPost)
@@ -148,7 +188,7 @@ func methodNotAllowed(ctx context.Context, p *probe) {
 
 func largeBodyIsRefused(ctx context.Context, p *probe) {
 	large := `"text":"` + strings.Repeat("x", 1<<20) + `"`
-	p.user.post(ctx, clusters, `{"name":"`+p.name()+`","spec":`+p.spec(large).String()+`}`).refused(v1.CodeBodyTooLarge, "")
+	p.user.post(ctx, clusters, p.body(ctx, p.with(large))).refused(v1.CodeBodyTooLarge, "")
 }
 
 func otherMediaTypes(ctx context.Context, p *probe) {

@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -12,31 +14,46 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/client"
 	"github.com/cls-backend/cls-backend/clstest"
+	"github.com/cls-backend/cls-backend/controller"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 func TestMain(m *testing.M) { clstest.Main(m) }
 
-// optionsOf are those of a run against a backend, events and all.
+// optionsOf are those of a run against a backend, events and all. The project of an emulator need not be named.
 func optionsOf(b *clstest.Backend) Options {
 	return Options{
 		URL: b.URL(), User: clstest.User, Controller: clstest.Controller, Admin: clstest.Admin,
-		PubSub: PubSub{ProjectID: b.PubSub().ProjectID, EmulatorHost: b.PubSub().EmulatorHost},
+		PubSub: PubSub{EmulatorHost: b.PubSub().EmulatorHost}, lane: "1s",
 	}
 }
 
-// TestOurBackendConforms is what holds the service to its contract from outside. The proxy of the mutants is no cause of
-// what they show: through one that changes nothing every check passes too. Nothing is left behind.
+// newBackend starts one that wakes what is young once a second, and not every half a minute.
+func newBackend(t *testing.T) *clstest.Backend {
+	t.Helper()
+	return clstest.NewBackend(t, "RECONCILIATION_ATTENTION_INTERVAL=1s")
+}
+
+// TestOurBackendConforms is what holds the service to its contract from outside. Neither the proxy of the mutants nor the
+// spelling of an answer is a cause of what they show: through one that spells all of it otherwise, and changes nothing, they
+// pass too. Nothing is left behind.
 func TestOurBackendConforms(t *testing.T) {
 	t.Parallel()
-	b := clstest.NewBackend(t)
+	b := newBackend(t)
 	conforms(t, optionsOf(b))
-	idle := mutant{on: ".*", asks: func(int, *call) {}, answers: func(int, *answer) {}, tells: each(func(*message) {})}
+	idle := mutant{on: ".*", asks: func(int, *call) {}, answers: respelled, tells: each(func(*message) {})}
 	through := optionsOf(b)
 	through.URL, through.through = idle.start(t, b.URL()), idle.through
+	for _, c := range Checks() {
+		if c.kind == models.KindCluster { // Those of node pools are the same ones.
+			through.Only = append(through.Only, c.Name)
+		}
+	}
 	conforms(t, through)
 	for c, err := range b.Client(clstest.Admin).Clusters(t.Context(), client.ListOptions{}) {
 		t.Errorf("there is still cluster %s (%v)", c.Name, err)
@@ -48,6 +65,24 @@ func TestOurBackendConforms(t *testing.T) {
 	if slices.ContainsFunc(list.Controllers, func(c v1.Controller) bool { return c.Registered && c.RetiredAt == nil }) {
 		t.Errorf("there is still a registration: %+v", list)
 	}
+}
+
+// respelled says the same in other words: with its keys in another order, broken into lines, each dash of a text escaped, and the
+// document as JSON, which is YAML too.
+func respelled(_ int, a *answer) {
+	var value any
+	read := json.Unmarshal
+	if a.Request.URL.Path == "/openapi.yaml" {
+		read = yaml.Unmarshal
+	}
+	if len(a.text) == 0 || read(a.text, &value) != nil {
+		return
+	}
+	text, err := json.MarshalIndent(value, "", "\t")
+	if err != nil {
+		panic(err)
+	}
+	a.text = regexp.MustCompile(`([A-Za-z])-([A-Za-z])`).ReplaceAll(text, []byte(`$1\u002d$2`))
 }
 
 // conforms runs every check, none of which may fail or be skipped.
@@ -155,11 +190,53 @@ func TestWhatCannotBeRun(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", row.why, err, row.want)
 		}
 	}
-	if _, err := b.Client(clstest.Controller).RegisterController(t.Context(), "everywhere", v1.RegisterController{Required: true}); err != nil {
+}
+
+// TestNobodyElseWorksEverywhere begins only where no controller is registered for every platform, as one of the SDK's is by
+// default. One with platforms, or retired, disturbs nobody.
+func TestNobodyElseWorksEverywhere(t *testing.T) {
+	t.Parallel()
+	b := clstest.NewBackend(t)
+	o := Options{URL: b.URL(), Only: []string{"status/one-reporter*"}}
+	b.Run(controller.Func(func(context.Context, controller.Request) (controller.Result, error) {
+		return controller.Result{}, nil
+	}), controller.Options{Name: "every/where"})
+	_, err := Run(t.Context(), o)
+	if want := "controller every/where is registered for every platform"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if want := "DELETE /api/v1/controllers/every%2Fwhere"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := b.Client(clstest.Admin).RetireController(t.Context(), "every/where"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), Options{URL: b.URL()}); err == nil || !strings.Contains(err.Error(), "controller everywhere is waited for") {
-		t.Errorf("a controller that is waited for everywhere: got %v", err)
+	elsewhere := v1.RegisterController{Platforms: []string{"gcp"}, Required: true, Finalizes: true}
+	if _, err := b.Client(clstest.Controller).RegisterController(t.Context(), "gcp-only", elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := Run(t.Context(), o); err != nil || report.Failed() > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// TestTokens judges a backend behind a gateway that takes the caller from the bearer token, and nothing else.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	o := optionsOf(clstest.NewBackend(t))
+	o.Only, o.Other = []string{"api/not-yours*", "registry/finalizer*", "deletion/node-pools-go-first"}, "second@example.com"
+	o.Tokens = map[string]string{o.User: "token-1", o.Other: "token-2", "": "token-3"}
+	gateway := map[string]string{"Bearer token-1": o.User, "Bearer token-2": o.Other, "Bearer token-3": o.Controller}
+	o.URL = mutant{on: ".*", asks: func(_ int, c *call) {
+		c.Header.Set("X-User-Email", gateway[c.Header.Get("Authorization")])
+	}}.start(t, o.URL)
+	report, err := Run(t.Context(), o)
+	if err != nil || report.Failed() > 0 || report.Skipped() > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	o.Tokens = nil
+	if report, err = Run(t.Context(), o); err != nil || report.Failed() != len(report.Results) {
+		t.Errorf("without tokens: %+v, %v", report, err)
 	}
 }
 
@@ -180,7 +257,10 @@ func aReport() Report {
 	of := func(name string) Check { return Check{Name: name, Promise: "It is so.", Section: "api.md#status"} }
 	return Report{URL: "http://x", Took: 1500 * time.Millisecond, Results: []Result{
 		{Check: of("status/kept"), Took: 5 * time.Millisecond},
-		{Check: of("status/broken"), Took: time.Second, Failure: &Failure{"GET / as a", "1 < 2", "2 & 3"}, Left: []string{"/api/v1/clusters/1"}},
+		{
+			Check: of("status/broken"), Took: time.Second, Left: []string{"/api/v1/clusters/1 of a"},
+			Failure: &Failure{Request: "GET / as a", Expected: "1 < 2", Seen: "2 & 3"},
+		},
 		{Check: of("events/unasked"), Skipped: "no Pub/Sub is named"},
 	}}
 }
@@ -188,14 +268,14 @@ func aReport() Report {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	const want = `
-ok    status/kept                                               5 ms
-FAIL  status/broken                                          1000 ms
+ok    status/kept                                                       5 ms
+FAIL  status/broken                                                  1000 ms
       promise   It is so. (docs/api.md#status)
       request   GET / as a
       expected  1 < 2
       seen      2 & 3
-      left behind: /api/v1/clusters/1
-skip  events/unasked                                            0 ms  no Pub/Sub is named
+      left behind: /api/v1/clusters/1 of a
+skip  events/unasked                                                    0 ms  no Pub/Sub is named
 
 http://x: 1 passed, 1 failed, 1 skipped in 1.5 s
 `

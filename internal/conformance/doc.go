@@ -5,7 +5,7 @@
 // what was expected, what was seen, and the last request before that. A check makes what it needs and removes it again:
 // clusters of a platform that nobody else has, named conformance-..., and entries of the registry, which it retires.
 //
-// No other controller may be waited for on every platform: [Run] refuses to begin where one is.
+// No other controller may be registered for every platform: [Run] refuses to begin where one is.
 package conformance
 
 //go:generate go test -run ^TestTheDocumentHasEveryCheck$ -update .

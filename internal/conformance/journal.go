@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,7 @@ type message struct {
 	event v1.Event
 }
 
-// journal keeps what is published, by cluster. It is safe for concurrent use.
+// journal keeps what is published, by the cluster or node pool that it is about. It is safe for concurrent use.
 type journal struct {
 	mu      sync.Mutex
 	entries map[string][]message
@@ -85,31 +86,36 @@ func (j *journal) add(kind models.Kind, m pubsub.Message) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	id := entry.event.ClusterID
+	id := cmp.Or(entry.event.NodePoolID, entry.event.ClusterID)
 	j.entries[id] = append(j.entries[id], entry)
 	close(j.news)
 	j.news = make(chan struct{})
 }
 
-// of returns what has been published about a cluster, and a channel that is closed when there is more.
-func (j *journal) of(cluster string) ([]message, <-chan struct{}) {
+// of returns what has been published about a resource, and a channel that is closed when there is more.
+func (j *journal) of(id string) ([]message, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.Clip(j.entries[cluster]), j.news
+	return slices.Clip(j.entries[id]), j.news
 }
 
-// await waits for an event about a cluster of a type and a reason, and returns the first.
-func (p *probe) await(ctx context.Context, cluster, eventType, reason string) message {
-	return p.awaitWhere(ctx, cluster, eventType+" ("+reason+")", func(m message) bool {
+// await waits for an event about a resource of the check's kind, by its action and its reason, and returns the first.
+func (p *probe) await(ctx context.Context, id string, action models.Action, reason string) message {
+	return p.awaitType(ctx, id, p.kind.Event(action), reason)
+}
+
+// awaitType waits for an event of a type and a reason, and returns the first.
+func (p *probe) awaitType(ctx context.Context, id, eventType, reason string) message {
+	return p.awaitWhere(ctx, id, eventType+" ("+reason+")", p.patience, func(m message) bool {
 		return m.event.Type == eventType && m.event.Reason == reason
 	})
 }
 
-// awaitWhere waits for an event about a cluster that is as wanted, and returns the first.
-func (p *probe) awaitWhere(ctx context.Context, cluster, what string, wanted func(message) bool) message {
-	late := time.After(p.patience)
+// awaitWhere waits for an event about a resource that is as wanted, and returns the first.
+func (p *probe) awaitWhere(ctx context.Context, id, what string, patience time.Duration, wanted func(message) bool) message {
+	late := time.After(patience)
 	for {
-		entries, news := p.journal.of(cluster)
+		entries, news := p.journal.of(id)
 		for _, m := range entries {
 			if wanted(m) {
 				return m
@@ -118,12 +124,15 @@ func (p *probe) awaitWhere(ctx context.Context, cluster, what string, wanted fun
 		select {
 		case <-news:
 		case <-late:
-			p.fail(fmt.Sprintf("an event %s within %v", what, p.patience), "only "+strings.Join(told(entries), ", "))
+			p.fail(fmt.Sprintf("%s%s within %v", awaited, what, patience), "only "+strings.Join(told(entries), ", "))
 		case <-ctx.Done():
-			p.fail("an event "+what, ctx.Err().Error())
+			p.fail(awaited+what, ctx.Err().Error())
 		}
 	}
 }
+
+// awaited begins what is expected of an event that does not come.
+const awaited = "an event "
 
 // told is a list of events for people.
 func told(list []message) []string {

@@ -8,7 +8,7 @@ import (
 )
 
 func nodePoolChecks() []Check {
-	return []Check{
+	return ofOne([]promise{
 		{
 			"api/create-answers-the-whole-node-pool", "POST /nodepools answers 201 with every field of the node pool.",
 			ofNodePools, createAnswersThePool,
@@ -17,37 +17,40 @@ func nodePoolChecks() []Check {
 			"api/node-pool-needs-a-cluster-of-yours", "The cluster of a new node pool must be there, and the caller's.",
 			ofNodePools, poolNeedsACluster,
 		},
-		{"api/node-pool-name-is-taken-once", "A name is one node pool's within its cluster.", ofNodePools, poolNameIsTakenOnce},
+		{
+			"api/node-pool-name-is-its-clusters", "A name is one node pool's within its cluster: another cluster may have it too.",
+			ofNodePools, poolNameIsItsClusters,
+		},
 		{"api/node-pools-are-listed-by-cluster", "cluster_id, and clusterId, list the node pools of a cluster.", ofNodePools, poolsAreListed},
-	}
-}
-
-// pool makes a node pool of a cluster.
-func (p *probe) pool(ctx context.Context, cluster string) v1.NodePool {
-	return got[v1.NodePool](p)(p.user.CreateNodePool(ctx, v1.CreateNodePool{ClusterID: cluster, Name: p.name(), Spec: p.spec()}))
+		{
+			"api/node-pool-takes-a-version", "spec.release.version of a node pool is its cluster's at that moment, if it has none.",
+			ofNodePools, poolTakesAVersion,
+		},
+	})
 }
 
 func createAnswersThePool(ctx context.Context, p *probe) {
-	c := p.cluster(ctx)
-	r := p.user.post(ctx, nodePools, `{"cluster_id":"`+c.ID+`","name":"workers","spec":`+p.spec(`"n":1`).String()+`}`).is(http.StatusCreated)
-	r.shape("", commonFields).shape("status", statusFields).shows("cluster_id", c.ID).shows("created_by", p.User).shows("spec.n", 1)
-	r.has("ETag", `"`+text(r.at("resource_version"))+`"`)
+	cluster := p.cluster(ctx).ID
+	said := fields{"name": "workers", "cluster_id": cluster, "description": "said", "labels": fields{"a": "b"}, "paused": true}
+	r := p.user.post(ctx, nodePools, text(said)).is(http.StatusCreated)
+	r.shape("", commonFields).shape("status", statusFields).shape("status.conditions.0", conditionFields)
+	r.shows("created_by", p.User).shows("generation", 1).shows("spec", fields{})
+	for field, value := range said {
+		r.shows(field, value)
+	}
 }
 
 func poolNeedsACluster(ctx context.Context, p *probe) {
-	body := `{"cluster_id":"` + p.cluster(ctx).ID + `","name":"workers"}`
+	body := text(fields{"cluster_id": p.cluster(ctx).ID, "name": "workers"})
 	p.other.post(ctx, nodePools, body).refused(v1.CodeNotFound, "")
 	p.user.post(ctx, nodePools, `{"cluster_id":"`+unknown+`","name":"workers"}`).refused(v1.CodeNotFound, "")
 	p.user.post(ctx, nodePools, `{"name":"workers"}`).refused(v1.CodeInvalidField, "cluster_id")
 }
 
-func poolNameIsTakenOnce(ctx context.Context, p *probe) {
-	pool := p.pool(ctx, p.cluster(ctx).ID)
-	same := v1.CreateNodePool{ClusterID: pool.ClusterID, Name: pool.Name}
-	_, err := p.user.CreateNodePool(ctx, same)
-	p.refuses(err, v1.CodeNodePoolNameExists)
-	same.ClusterID = p.cluster(ctx).ID
-	got[v1.NodePool](p)(p.user.CreateNodePool(ctx, same))
+func poolNameIsItsClusters(ctx context.Context, p *probe) {
+	for range 2 {
+		p.user.post(ctx, nodePools, text(fields{"cluster_id": p.cluster(ctx).ID, "name": "workers"})).is(http.StatusCreated)
+	}
 }
 
 func poolsAreListed(ctx context.Context, p *probe) {
@@ -56,4 +59,12 @@ func poolsAreListed(ctx context.Context, p *probe) {
 		p.user.get(ctx, nodePools+query+first.ClusterID).is(http.StatusOK).shows("total", 1).shows("nodepools.0.id", first.ID)
 	}
 	p.user.get(ctx, clusters+"/"+second.ClusterID+"/nodepools").is(http.StatusOK).shows("total", 1).shows("nodepools.0.id", second.ID)
+}
+
+func poolTakesAVersion(ctx context.Context, p *probe) {
+	const release = `"release":{"version":"4.19.1"}`
+	cluster := p.declare(ctx, p.with(release)).ID
+	pool := p.pool(ctx, cluster).ID
+	p.change(ctx, cluster, `{"spec":{"release":{"version":"4.19.2"}}}`)
+	p.user.get(ctx, nodePools+"/"+pool).is(http.StatusOK).shows("spec.release.version", "4.19.1").shows("generation", 1)
 }

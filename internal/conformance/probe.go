@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -18,13 +18,7 @@ import (
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/client"
-)
-
-// The paths that checks call.
-const (
-	clusters    = "/api/v1/clusters"
-	nodePools   = "/api/v1/nodepools"
-	controllers = "/api/v1/controllers"
+	"github.com/cls-backend/cls-backend/internal/models"
 )
 
 // probe is one check under way.
@@ -38,18 +32,22 @@ type probe struct {
 	// user owns what is made; other is a second user, and nobody names none.
 	user, robot, admin, other, nobody caller
 
+	kind   kind
+	homeID string // "" while there are no node pools
 	result Result
 
 	mu sync.Mutex // of what follows
 	// last is the latest request, for people.
 	last string
-	// made are the paths of what has been made: clusters, and entries of the registry.
-	made []string
+	made []made
 }
+
+// made is a cluster, a node pool or an entry of the registry that a check has made, and the address of who has.
+type made struct{ by, path string }
 
 // A check, and the removal of what it has made, are given up after a while: a backend may hang.
 const (
-	checkLimit   = 45 * time.Second
+	checkLimit   = 50 * time.Second
 	cleanUpLimit = 20 * time.Second
 )
 
@@ -57,9 +55,9 @@ const (
 func (w *world) judge(ctx context.Context, c Check) Result {
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	p := &probe{world: w, result: Result{Check: c}}
+	p := &probe{world: w, kind: inWords(c.kind), result: Result{Check: c}}
 	p.user, p.robot, p.admin = p.caller(w.User), p.caller(w.Controller), p.caller(w.Admin)
-	p.other, p.nobody = p.caller("other."+w.User), p.caller("")
+	p.other, p.nobody = p.caller(w.Other), p.caller("")
 	began, done := time.Now(), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -127,21 +125,14 @@ func (p *probe) name() string { return fmt.Sprintf("conformance-%s-%d", p.id, p.
 
 // controller is the name of a controller. Those of letters are known by their reports alone; a check that registers one
 // takes a word of its own.
-func (p *probe) controller(word string) string { return p.prefix + "-" + word }
+func (p *probe) controller(word string) string { return p.prefix + "-" + p.word(word) }
 
-// spec returns the JSON of a spec of the run's platform, with more fields, such as "n":1.
-func (p *probe) spec(more ...string) v1.Object {
-	return v1.Object(`{"platform":{"type":"` + p.platform + `"}` + strings.Join(append([]string{""}, more...), ",") + `}`)
-}
-
-// cluster makes one of the user's.
-func (p *probe) cluster(ctx context.Context, more ...string) v1.Cluster {
-	return got[v1.Cluster](p)(p.user.CreateCluster(ctx, v1.CreateCluster{Name: p.name(), Spec: p.spec(more...)}))
-}
-
-// look returns a cluster as its user sees it.
-func (p *probe) look(ctx context.Context, id string) v1.Cluster {
-	return got[v1.Cluster](p)(p.user.GetCluster(ctx, id))
+// word tells what a check on node pools registers from what the same check on clusters does.
+func (p *probe) word(word string) string {
+	if p.kind.Kind == models.KindNodePool {
+		return word + "-pool"
+	}
+	return word
 }
 
 // says is a report whose condition Available has a status.
@@ -152,17 +143,11 @@ func says(controller string, generation int64, available v1.ConditionStatus) v1.
 	}
 }
 
-// report sends one on a cluster, which must be applied.
-func (p *probe) report(ctx context.Context, id string, r v1.StatusReport) {
-	result := got[v1.ReportResult](p)(p.robot.ReportClusterStatus(ctx, id, r))
-	p.expect(result.Applied, "a report that is applied", result)
-}
-
-// phase expects one of a cluster, with its reason, and returns the cluster.
-func (p *probe) phase(ctx context.Context, id string, phase v1.Phase, reason string) v1.Cluster {
-	c := p.look(ctx, id)
-	p.expect(c.Status.Phase == phase && c.Status.Reason == reason, "phase "+string(phase)+", reason "+reason, c.Status)
-	return c
+// phase expects one of a resource, with its reason, and returns the resource.
+func (p *probe) phase(ctx context.Context, id string, phase v1.Phase, reason string) resource {
+	r := p.look(ctx, id)
+	p.expect(r.Status.Phase == phase && r.Status.Reason == reason, "phase "+string(phase)+", reason "+reason, r.Status)
+	return r
 }
 
 // condition expects a condition of a status to have a status, and returns it.
@@ -170,11 +155,6 @@ func (p *probe) condition(s v1.Status, kind string, status v1.ConditionStatus) v
 	at := slices.IndexFunc(s.Conditions, func(c v1.Condition) bool { return c.Type == kind })
 	p.expect(at >= 0 && s.Conditions[max(at, 0)].Status == status, "condition "+kind+"="+string(status), s.Conditions)
 	return s.Conditions[at]
-}
-
-// gone expects a cluster to be found no more.
-func (p *probe) gone(ctx context.Context, id string) {
-	p.user.get(ctx, clusters+"/"+id).refused(v1.CodeNotFound, "")
 }
 
 // caller is somebody who makes calls: by the client, or by send where what goes over the wire matters.
@@ -188,6 +168,7 @@ type caller struct {
 
 func (p *probe) caller(as string) caller {
 	c := caller{p: p, as: as, http: &http.Client{
+		Timeout:       p.RequestTimeout,
 		Transport:     &witness{p, as},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -197,7 +178,7 @@ func (p *probe) caller(as string) caller {
 	return c
 }
 
-// witness notes each request, and what it has made.
+// witness sends each request of a caller's, and notes what it has made.
 type witness struct {
 	p  *probe
 	as string
@@ -209,12 +190,16 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.GetBody != nil {
 		if copied, err := r.GetBody(); err == nil {
 			start, _ := io.ReadAll(io.LimitReader(copied, 400))
-			body = string(bytes.TrimSpace(start))
+			body = string(start)
 		}
 	}
 	w.p.mu.Lock()
 	w.p.last = strings.TrimSpace(fmt.Sprintf("%s %s as %s %s", r.Method, r.URL.RequestURI(), cmp.Or(w.as, "nobody"), body))
 	w.p.mu.Unlock()
+	if token := cmp.Or(w.p.Tokens[w.as], w.p.Tokens[""]); token != "" {
+		r = r.Clone(r.Context()) // It is not ours to change.
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
 	resp, err := w.p.transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -225,63 +210,89 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(answer))
-	if resp.StatusCode/100 == 2 && r.URL.Query().Get("dry_run") == "" {
+	if resp.StatusCode/100 == 2 {
 		w.made(r, answer)
 	}
 	return resp, nil
 }
 
+// made notes what an answer says has been made: that of a dry run too, which a broken backend may have taken for real.
 func (w *witness) made(r *http.Request, answer []byte) {
 	path := r.URL.EscapedPath()
+	at := strings.Index(path, "/api/v1/")
+	if at < 0 {
+		return
+	}
+	switch path = path[at:]; {
+	case r.Method == http.MethodPost && (path == clusters || path == nodePools):
+		var one resource
+		if json.Unmarshal(answer, &one) != nil || one.ID == "" {
+			return
+		}
+		path += "/" + one.ID
+	case r.Method == http.MethodPut && strings.HasPrefix(path, controllers+"/"):
+	default:
+		return
+	}
 	w.p.mu.Lock()
 	defer w.p.mu.Unlock()
-	switch at := strings.Index(path, "/api/v1/"); {
-	case at < 0:
-	case r.Method == http.MethodPost && path[at:] == clusters:
-		var c v1.Cluster
-		if json.Unmarshal(answer, &c) == nil {
-			w.p.made = append(w.p.made, clusters+"/"+c.ID)
-		}
-	case r.Method == http.MethodPut && strings.HasPrefix(path[at:], controllers+"/"):
-		w.p.made = append(w.p.made, path[at:])
-	}
+	w.p.made = append(w.p.made, made{w.as, path})
 }
 
 // cleanUp removes what has been made, the latest first.
 func (p *probe) cleanUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, cleanUpLimit)
 	defer cancel()
-	for _, path := range slices.Backward(p.made) {
-		if !p.remove(ctx, path) {
-			p.result.Left = append(p.result.Left, path)
+	for _, m := range slices.Backward(p.made) {
+		if !p.removed(ctx, m) {
+			p.result.Left = append(p.result.Left, m.path+" of "+cmp.Or(m.by, "nobody"))
 		}
 	}
 }
 
-// remove reports whether something is gone. A cluster that is held goes by the second call, which is forced then.
-func (p *probe) remove(ctx context.Context, path string) bool {
-	by, query := p.user, "?force=true&reason=conformance"
-	if strings.HasPrefix(path, controllers) {
-		by, query = p.robot, ""
-	}
-	for range 4 {
-		r, err := by.try(ctx, http.MethodDelete, path+query, "")
-		if err != nil {
-			return false
-		}
-		switch r.status {
-		case http.StatusNotFound, http.StatusNoContent:
-			return true
-		case http.StatusConflict: // It is protected.
-			if _, err := by.try(ctx, http.MethodPatch, path, `{"deletion_protection":false}`); err != nil {
-				return false
+// removed reports whether something is gone. Its maker removes it, or else whoever may remove what is others': a broken
+// backend may have taken the maker for somebody else.
+func (p *probe) removed(ctx context.Context, m made) bool {
+	for _, by := range []caller{p.caller(m.by), p.robot, p.admin} {
+		for range 4 { // It may be protected, and held.
+			if p.isGone(ctx, m) {
+				return true
+			}
+			if !by.removes(ctx, m.path) {
+				break
 			}
 		}
 	}
-	return false
+	return p.isGone(ctx, m)
 }
 
-// send makes a call; headers are names and values by turns. The body, if there is one, is JSON unless a header says otherwise.
+// isGone reports whether something is not there, in the eyes of its maker. Entries of the registry are retired instead.
+func (p *probe) isGone(ctx context.Context, m made) bool {
+	if !strings.HasPrefix(m.path, controllers) {
+		r, err := p.caller(m.by).try(ctx, http.MethodGet, m.path, "")
+		return err == nil && r.status == http.StatusNotFound
+	}
+	r, err := p.robot.try(ctx, http.MethodGet, m.path, "")
+	var entry v1.Controller
+	return err == nil && (r.status == http.StatusNotFound || json.Unmarshal(r.body, &entry) == nil && entry.RetiredAt != nil)
+}
+
+// removes takes a step to remove something, and reports whether that has led anywhere. What is held goes by the second, which
+// is forced then.
+func (c caller) removes(ctx context.Context, path string) bool {
+	query := forced
+	if strings.HasPrefix(path, controllers) {
+		query = ""
+	}
+	r, err := c.try(ctx, http.MethodDelete, path+query, "")
+	if err == nil && r.status == http.StatusConflict { // It is protected.
+		r, err = c.try(ctx, http.MethodPatch, path, `{"deletion_protection":false}`)
+	}
+	return err == nil && r.status/100 == 2
+}
+
+// send makes a call; headers are names and values by turns, and go before its own. The body, if there is one, is JSON unless a
+// header says otherwise.
 func (c caller) send(ctx context.Context, method, path, body string, headers ...string) reply {
 	r, err := c.try(ctx, method, path, body, headers...)
 	if err != nil {
@@ -301,9 +312,11 @@ func (c caller) try(ctx context.Context, method, path, body string, headers ...s
 	if c.as != "" {
 		req.Header.Set("X-User-Email", c.as)
 	}
+	given := http.Header{}
 	for pair := range slices.Chunk(headers, 2) {
-		req.Header.Set(pair[0], pair[1])
+		given.Add(pair[0], pair[1])
 	}
+	maps.Copy(req.Header, given)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return reply{}, err
@@ -317,13 +330,13 @@ func (c caller) get(ctx context.Context, path string, headers ...string) reply {
 	return c.send(ctx, http.MethodGet, path, "", headers...)
 }
 
-// list asks for clusters; the query is names and values by turns.
+// list asks for resources of the check's kind; the query is names and values by turns.
 func (c caller) list(ctx context.Context, query ...string) reply {
 	values := url.Values{}
 	for pair := range slices.Chunk(query, 2) {
 		values.Add(pair[0], pair[1])
 	}
-	return c.get(ctx, clusters+"?"+values.Encode())
+	return c.get(ctx, c.p.kind.path+"?"+values.Encode())
 }
 
 func (c caller) post(ctx context.Context, path, body string, headers ...string) reply {
@@ -340,10 +353,4 @@ func (c caller) patch(ctx context.Context, path, body string, headers ...string)
 
 func (c caller) remove(ctx context.Context, path string) reply {
 	return c.send(ctx, http.MethodDelete, path, "")
-}
-
-// refuses expects a call of the client's to have been refused with a code.
-func (p *probe) refuses(err error, code v1.Code) {
-	e, ok := errors.AsType[*client.Error](err)
-	p.expect(ok && e.Code == code, "a refusal with "+string(code), fmt.Sprint(err))
 }

@@ -33,6 +33,15 @@ type mutant struct {
 	answers func(n int, a *answer)
 	// tells changes what is published into what a subscriber gets.
 	tells func(m message) []message
+	// misses begins what the checks wait for in vain, because the mutant takes it away: an event; "" where they see it otherwise.
+	misses string
+	// kind is the one whose calls and events it changes alone; "" for both.
+	kind models.Kind
+}
+
+// changes reports whether the mutant changes calls of a path.
+func (m mutant) changes(path string) bool {
+	return m.kind == "" || !regexp.MustCompile("^"+all+"(/|$)").MatchString(path) || strings.HasPrefix(path, inWords(m.kind).path)
 }
 
 // call is a request, with its body as JSON where it is an object.
@@ -61,7 +70,9 @@ func (m mutant) start(t *testing.T, backend string) string {
 	on := regexp.MustCompile("^(" + m.on + ")$")
 	var mu sync.Mutex
 	calls, answers := 0, 0
-	concerns := func(r *http.Request) bool { return m.on != "" && on.MatchString(r.Method+" "+r.URL.Path) }
+	concerns := func(r *http.Request) bool {
+		return m.on != "" && on.MatchString(r.Method+" "+r.URL.Path) && m.changes(r.URL.Path)
+	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	t.Cleanup(transport.CloseIdleConnections)
 	proxy := &httputil.ReverseProxy{
@@ -142,6 +153,10 @@ func (m mutant) through(observe observer) observer {
 			defer mu.Unlock()
 			entry := message{Message: seen, kind: kind}
 			if json.Unmarshal(seen.Data, &entry.event) != nil {
+				return
+			}
+			if m.kind != "" && m.kind != kind {
+				take(seen)
 				return
 			}
 			before := entry.event

@@ -30,15 +30,14 @@ func (r reply) is(status int) reply {
 }
 
 // has expects a header to be just so.
-func (r reply) has(name, value string) reply {
-	return r.expectHeader(name, value, func(seen string) bool { return seen == value })
+func (r reply) has(name, value string) {
+	r.expectHeader(name, value, func(seen string) bool { return seen == value })
 }
 
 // expectHeader expects a header to be as it should.
-func (r reply) expectHeader(name, expected string, ok func(value string) bool) reply {
+func (r reply) expectHeader(name, expected string, ok func(value string) bool) {
 	seen := r.header.Get(name)
 	r.p.expect(ok(seen), name+": "+expected, name+": "+seen)
-	return r
 }
 
 // refused expects a failure in its one form, with a code and the first field at fault, "" for none.

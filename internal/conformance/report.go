@@ -59,7 +59,7 @@ func (r Report) count(which func(Result) bool) (n int) {
 func (r Report) WriteTable(to io.Writer) error {
 	var b strings.Builder
 	for _, result := range r.Results {
-		fmt.Fprintf(&b, "%-4s  %-52s %6d ms", result.word(), result.Check.Name, result.Took.Milliseconds())
+		fmt.Fprintf(&b, "%-4s  %-60s %6d ms", result.word(), result.Check.Name, result.Took.Milliseconds())
 		if result.Skipped != "" {
 			b.WriteString("  " + result.Skipped)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -29,25 +30,34 @@ type Options struct {
 	// conformance@example.com; Controller is one that may report under any name, and default controller@system.local.
 	// Without an Admin the checks that need one are skipped.
 	User, Controller, Admin string
+	// Other is a second user, by default other. and User.
+	Other string
+	// Tokens are bearer tokens (RFC 6750) for a gateway to judge, by the address that they speak for. That of "" is sent
+	// for each address that has none, and by calls that name nobody. Default none.
+	Tokens map[string]string
 	// PubSub is where the backend publishes; its zero value skips the checks of events.
 	PubSub PubSub
 	// Only are patterns, as of [path.Match], of the names of the checks to run, such as status/*; default all.
 	Only []string
 	// Parallel is how many checks run at the same time; default 8.
 	Parallel int
+	// RequestTimeout is how long a request may take; default for ever.
+	RequestTimeout time.Duration
 
 	// prefix begins the names of controllers; default conformance. Registrations of two runs at a time would be one if
 	// they had the same.
 	prefix string
 	// through changes how messages come; default not at all.
 	through func(observer) observer
-	// patience is how long an event may take; default 20 s.
+	// patience is how long an event may take; default 20 s. One that only comes by itself has twice as long.
 	patience time.Duration
+	// lane is the interval of what is woken by itself; default 30s.
+	lane string
 }
 
-// PubSub is a project of Google Cloud Pub/Sub. A check makes subscriptions of its own there, and removes them.
+// PubSub is a project of Google Cloud Pub/Sub. A run makes subscriptions of its own there, and removes them.
 type PubSub struct {
-	// ProjectID is the project; "" for none.
+	// ProjectID is the project; default cls-local with an emulator, and none without.
 	ProjectID string
 	// EmulatorHost is the host and port of an emulator; default is Google's service with the credentials of the
 	// environment.
@@ -79,7 +89,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	report := Report{URL: o.URL, Results: make([]Result, len(checks))}
 	var group errgroup.Group
 	group.SetLimit(cmp.Or(o.Parallel, 8))
-	for i, c := range checks {
+	for i, c := range slices.Backward(checks) { // The last wait for events, and so are the first to begin.
 		group.Go(func() error {
 			report.Results[i] = w.judge(ctx, c)
 			return nil
@@ -110,8 +120,15 @@ func newWorld(o Options) (*world, error) {
 	}
 	o.User = cmp.Or(o.User, "conformance@example.com")
 	o.Controller = cmp.Or(o.Controller, "controller@system.local")
+	o.Other = cmp.Or(o.Other, "other."+o.User)
+	if o.PubSub.EmulatorHost != "" {
+		o.PubSub.ProjectID = cmp.Or(o.PubSub.ProjectID, pubsub.EmulatorProject)
+	}
+	o.PubSub.ClusterTopic = cmp.Or(o.PubSub.ClusterTopic, pubsub.ClusterTopic)
+	o.PubSub.NodePoolTopic = cmp.Or(o.PubSub.NodePoolTopic, pubsub.NodePoolTopic)
 	o.prefix = cmp.Or(o.prefix, "conformance")
 	o.patience = cmp.Or(o.patience, 20*time.Second)
+	o.lane = cmp.Or(o.lane, "30s")
 	transport, _ := http.DefaultTransport.(*http.Transport) // It is one, by its documentation.
 	transport = transport.Clone()
 	transport.MaxIdleConnsPerHost = 32
@@ -152,25 +169,23 @@ func (w *world) selected() ([]Check, error) {
 	return chosen, nil
 }
 
-// alone fails where a controller is waited for on clusters of every platform, those of the checks too. A backend that
-// does not say is judged all the same.
+// alone fails where a controller works on every platform, those of the checks too: it would report on what they make, or be
+// waited for. A backend that does not say is judged all the same.
 func (w *world) alone(ctx context.Context) error {
-	c, err := client.New(w.URL, client.Options{Identity: w.Controller, HTTP: &http.Client{Transport: w.transport}})
-	if err != nil {
-		return err
-	}
-	list, err := c.ListControllers(ctx)
+	list, err := (&probe{world: w}).caller(w.Controller).ListControllers(ctx)
 	if _, refused := errors.AsType[*client.Error](err); err != nil && !refused {
 		return fmt.Errorf("the backend cannot be reached: %w", err)
 	}
 	everywhere := slices.IndexFunc(list.Controllers, func(c v1.Controller) bool {
-		return (c.Required || c.Finalizes) && len(c.Platforms) == 0 && c.RetiredAt == nil
+		return c.Registered && len(c.Platforms) == 0 && c.RetiredAt == nil
 	})
-	if everywhere >= 0 {
-		return fmt.Errorf("controller %s is waited for on every platform, so that no check of a status could tell anything",
-			list.Controllers[everywhere].Name)
+	if everywhere < 0 {
+		return nil
 	}
-	return nil
+	name := list.Controllers[everywhere].Name
+	return fmt.Errorf("controller %s is registered for every platform, so that it would work on what the checks make, and no status "+
+		"could tell anything: have it register with its platforms, or stop it and retire it (DELETE %s/%s)",
+		name, controllers, url.PathEscape(name))
 }
 
 // listen has the journal written if a check reads it. What it returns ends that.
@@ -190,8 +205,7 @@ func (w *world) listen(ctx context.Context, checks []Check) (stop func(), err er
 func subscription(at PubSub, id, platform string) observer {
 	return func(ctx context.Context, kind models.Kind, ready func(), take func(pubsub.Message)) error {
 		s, err := pubsub.Open(ctx, pubsub.Options{ProjectID: at.ProjectID, EmulatorHost: at.EmulatorHost, Topics: map[models.Kind]string{
-			models.KindCluster:  cmp.Or(at.ClusterTopic, "cluster-events"),
-			models.KindNodePool: cmp.Or(at.NodePoolTopic, "nodepool-events"),
+			models.KindCluster: at.ClusterTopic, models.KindNodePool: at.NodePoolTopic,
 		}})
 		if err != nil {
 			return err

@@ -3,17 +3,22 @@ package conformance
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 )
 
 func statusChecks() []Check {
-	return []Check{
-		{"status/nobody-is-pending", "Without any report a cluster is Pending: Ready is False, Available Unknown.", ofStatus, nobodyIsPending},
+	return slices.Concat(ofBoth([]promise{
+		{"status/nobody-is-pending", "Without any report it is Pending: Ready is False, Available Unknown.", ofStatus, nobodyIsPending},
 		{
 			"status/one-reporter-makes-ready", "Without a registration the first reporter alone makes generation 1 Ready.",
 			ofStatus, oneReporterMakesReady,
+		},
+		{
+			"status/nobody-available-is-provisioning", "While nobody is available it is Progressing, ControllersProvisioning.",
+			ofStatus, nobodyAvailable,
 		},
 		{
 			"status/every-reporter-is-waited-for", "Whoever has reported is waited for, and the message names who is missing.",
@@ -23,10 +28,15 @@ func statusChecks() []Check {
 			"status/new-spec-is-not-ready", "A new spec is not Ready before it is reported on; Available stays True meanwhile.",
 			ofStatus, newSpecIsNotReady,
 		},
-		{"status/terminal-error-fails", "A Fatal or Configuration error makes the cluster Failed.", ofStatus, terminalErrorFails},
-		{"status/failed-condition-fails", "A condition Failed=True makes the cluster Failed.", ofStatus, failedConditionFails},
+		{"status/terminal-error-fails", "A Fatal or Configuration error makes it Failed.", ofStatus, terminalErrorFails},
+		{"status/failed-condition-fails", "A condition Failed=True makes it Failed.", ofStatus, failedConditionFails},
 		{
-			"status/passing-error-is-progressing", "An error that will be retried leaves the cluster Progressing, and Degraded until it is gone.",
+			"status/failure-is-of-its-generation",
+			"A failure ends with its generation: a new spec is Progressing, and Degraded by the latest report.",
+			ofStatus, failureIsOfItsGeneration,
+		},
+		{
+			"status/passing-error-is-progressing", "An error that will be retried leaves it Progressing, and Degraded until it is gone.",
 			ofStatus, passingError,
 		},
 		{"status/unknown-error-type-is-transient", "An error of an unknown type counts as Transient.", ofStatus, unknownErrorType},
@@ -39,14 +49,26 @@ func statusChecks() []Check {
 			"lastTransitionTime moves when the condition's status does, and at no other time.",
 			ofStatus, transitionTimes,
 		},
+		{
+			"status/reading-moves-nothing", "The same facts are the same status and version at each read, in each answer.",
+			ofStatus, readingMovesNothing,
+		},
 		{"status/shows-each-report", "GET .../status shows each controller's report, [] while there is none.", ofStatus, statusShowsReports},
+		{
+			"status/explain-says-why", "GET .../explain says in sentences, and by name, who is waited for, and what comes next.",
+			ofStatus, explainSaysWhy,
+		},
 		{"status/dropped-report-is-not-waited-for", "A report that is dropped is not waited for any more.", ofControllers, droppedReport},
-		{"status/node-pools-have-their-own", "A node pool has a status of its own, by the same rules.", ofStatus, poolsHaveTheirOwn},
-	}
+	}), ofOne([]promise{
+		{
+			"status/node-pools-have-their-own", "A node pool has a status of its own, which the cluster's does not look at.",
+			ofStatus, poolsHaveTheirOwn,
+		},
+	}))
 }
 
 func nobodyIsPending(ctx context.Context, p *probe) {
-	s := p.phase(ctx, p.cluster(ctx).ID, v1.PhasePending, "NoControllers").Status
+	s := p.phase(ctx, p.declare(ctx, nil).ID, v1.PhasePending, "NoControllers").Status
 	p.condition(s, v1.ConditionReady, v1.ConditionFalse)
 	p.condition(s, v1.ConditionAvailable, v1.ConditionUnknown)
 	p.condition(s, v1.ConditionProgressing, v1.ConditionFalse)
@@ -55,7 +77,7 @@ func nobodyIsPending(ctx context.Context, p *probe) {
 }
 
 func oneReporterMakesReady(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	p.report(ctx, id, says(p.controller("a"), 1, v1.ConditionTrue))
 	s := p.phase(ctx, id, v1.PhaseReady, "AllControllersReady").Status
 	p.condition(s, v1.ConditionReady, v1.ConditionTrue)
@@ -64,8 +86,18 @@ func oneReporterMakesReady(ctx context.Context, p *probe) {
 	p.expect(s.ObservedGeneration == 1, "observedGeneration 1", s)
 }
 
+func nobodyAvailable(ctx context.Context, p *probe) {
+	id := p.declare(ctx, nil).ID
+	p.report(ctx, id, says(p.controller("a"), 1, v1.ConditionFalse))
+	s := p.phase(ctx, id, v1.PhaseProgressing, "ControllersProvisioning").Status
+	p.condition(s, v1.ConditionProgressing, v1.ConditionTrue)
+	p.condition(s, v1.ConditionReady, v1.ConditionFalse)
+	p.condition(s, v1.ConditionAvailable, v1.ConditionFalse)
+	p.condition(s, v1.ConditionDegraded, v1.ConditionFalse)
+}
+
 func everyReporterIsWaitedFor(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	p.report(ctx, id, says(p.controller("a"), 1, v1.ConditionTrue))
 	p.report(ctx, id, says(p.controller("b"), 1, v1.ConditionFalse))
 	s := p.phase(ctx, id, v1.PhaseProgressing, "PartialProgress").Status
@@ -77,10 +109,10 @@ func everyReporterIsWaitedFor(ctx context.Context, p *probe) {
 }
 
 func newSpecIsNotReady(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	p.report(ctx, id, says(p.controller("a"), 1, v1.ConditionTrue))
 	p.phase(ctx, id, v1.PhaseReady, "AllControllersReady")
-	changed := got[v1.Cluster](p)(p.user.UpdateCluster(ctx, id, v1.UpdateCluster{Spec: p.spec(`"n":1`)}))
+	changed := into[resource](p.user.put(ctx, p.path(id), text(p.with(`"n":1`))).is(http.StatusOK))
 	for _, s := range []v1.Status{changed.Status, p.look(ctx, id).Status} {
 		p.condition(s, v1.ConditionReady, v1.ConditionFalse)
 		p.condition(s, v1.ConditionAvailable, v1.ConditionTrue)
@@ -100,7 +132,7 @@ func fails(controller, errorType string) v1.StatusReport {
 
 func terminalErrorFails(ctx context.Context, p *probe) {
 	for _, kind := range []string{v1.ErrorFatal, v1.ErrorConfiguration} {
-		id := p.cluster(ctx).ID
+		id := p.declare(ctx, nil).ID
 		p.report(ctx, id, fails(p.controller("a"), kind))
 		s := p.phase(ctx, id, v1.PhaseFailed, "ControllerFailed").Status
 		p.condition(s, v1.ConditionReady, v1.ConditionFalse)
@@ -109,16 +141,24 @@ func terminalErrorFails(ctx context.Context, p *probe) {
 }
 
 func failedConditionFails(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	r := says(p.controller("a"), 1, v1.ConditionTrue)
 	r.Conditions = append(r.Conditions, v1.ReportedCondition{Type: v1.ConditionFailed, Status: v1.ConditionTrue})
 	p.report(ctx, id, r)
 	p.phase(ctx, id, v1.PhaseFailed, "ControllerFailed")
 }
 
+func failureIsOfItsGeneration(ctx context.Context, p *probe) {
+	id := p.declare(ctx, nil).ID
+	p.report(ctx, id, fails(p.controller("a"), v1.ErrorFatal))
+	p.phase(ctx, id, v1.PhaseFailed, "ControllerFailed")
+	p.change(ctx, id, `{"spec":{"n":1}}`)
+	p.condition(p.phase(ctx, id, v1.PhaseProgressing, "ControllersProvisioning").Status, v1.ConditionDegraded, v1.ConditionTrue)
+}
+
 func passingError(ctx context.Context, p *probe) {
 	for _, kind := range []string{v1.ErrorTransient, v1.ErrorSystem} {
-		id := p.cluster(ctx).ID
+		id := p.declare(ctx, nil).ID
 		p.report(ctx, id, fails(p.controller("a"), kind))
 		s := p.phase(ctx, id, v1.PhaseProgressing, "ControllersWithErrors").Status
 		degraded := p.condition(s, v1.ConditionDegraded, v1.ConditionTrue)
@@ -129,15 +169,15 @@ func passingError(ctx context.Context, p *probe) {
 }
 
 func unknownErrorType(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	p.report(ctx, id, fails(p.controller("a"), "Weather"))
 	p.phase(ctx, id, v1.PhaseProgressing, "ControllersWithErrors")
 }
 
 func conditionsNameTheirGeneration(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	p.report(ctx, id, says(p.controller("a"), 1, v1.ConditionTrue))
-	got[v1.Cluster](p)(p.user.PatchCluster(ctx, id, v1.Object(`{"spec":{"n":1}}`)))
+	p.change(ctx, id, `{"spec":{"n":1}}`)
 	s := p.look(ctx, id).Status
 	p.expect(len(s.Conditions) == 4, "the conditions Ready, Available, Progressing and Degraded", s.Conditions)
 	for _, c := range s.Conditions {
@@ -146,7 +186,7 @@ func conditionsNameTheirGeneration(ctx context.Context, p *probe) {
 }
 
 func transitionTimes(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	before := p.condition(p.look(ctx, id).Status, v1.ConditionReady, v1.ConditionFalse)
 	silent := says(p.controller("a"), 1, v1.ConditionFalse)
 	p.report(ctx, id, silent)
@@ -161,30 +201,54 @@ func transitionTimes(ctx context.Context, p *probe) {
 	p.expect(again.LastTransitionTime.Equal(moved.LastTransitionTime), "the same lastTransitionTime at each read", again)
 }
 
+func readingMovesNothing(ctx context.Context, p *probe) {
+	r := p.declare(ctx, nil)
+	p.report(ctx, r.ID, says(p.controller("a"), 1, v1.ConditionFalse))
+	p.report(ctx, r.ID, fails(p.controller("b"), v1.ErrorTransient))
+	first := p.user.get(ctx, p.path(r.ID)).is(http.StatusOK)
+	p.user.get(ctx, p.path(r.ID)+"/status").is(http.StatusOK).shows("status", first.at("status"))
+	p.user.list(ctx, "name", r.Name).is(http.StatusOK).shows(p.kind.list+".0", first.at(""))
+	p.user.get(ctx, p.path(r.ID)).is(http.StatusOK).shows("", first.at(""))
+}
+
 func statusShowsReports(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
-	p.user.get(ctx, clusters+"/"+id+"/status").is(http.StatusOK).
-		shows("cluster_id", id).shows("generation", 1).shape("", "status:object controller_status:list").shows("controller_status", []int{})
+	id := p.declare(ctx, nil).ID
+	p.user.get(ctx, p.path(id)+"/status").is(http.StatusOK).
+		shows(p.kind.id, id).shows("generation", 1).shape("", "status:object controller_status:list").shows("controller_status", []int{})
 	p.report(ctx, id, fails(p.controller("a"), v1.ErrorTransient))
-	r := p.user.get(ctx, clusters+"/"+id+"/status").is(http.StatusOK).shape("status", statusFields)
+	r := p.user.get(ctx, p.path(id)+"/status").is(http.StatusOK).shape("status", statusFields)
 	r.shape("controller_status.0", "cluster_id:string controller_name:string observed_generation:number conditions:list metadata:object "+
 		"last_error:object last_updated:string")
 	r.shows("controller_status.0.controller_name", p.controller("a")).shows("controller_status.0.last_error.error_code", "E1")
 }
 
+func explainSaysWhy(ctx context.Context, p *probe) {
+	r := p.declare(ctx, nil)
+	p.report(ctx, r.ID, says(p.controller("a"), 1, v1.ConditionFalse))
+	path := p.path(r.ID) + "/explain"
+	why := p.user.get(ctx, path).is(http.StatusOK)
+	why.shows(p.kind.id, r.ID).shows("phase", v1.PhaseProgressing).shape("", "sentences:list").shape("next_event", "due_at:string lane:string")
+	why.shows("waiting_for.0.controller_name", p.controller("a")).shows("waiting_for.0.why", v1.WaitNotAvailable)
+	p.expect(why.at("sentences.0") != nil, "a sentence", why.String())
+	p.report(ctx, r.ID, says(p.controller("a"), 1, v1.ConditionTrue))
+	p.change(ctx, r.ID, `{"paused":true}`)
+	p.user.get(ctx, path).is(http.StatusOK).shows("phase", v1.PhaseReady).shows("waiting_for", []int{}).shows("next_event", nil)
+}
+
 func droppedReport(ctx context.Context, p *probe) {
-	id := p.cluster(ctx).ID
+	id := p.declare(ctx, nil).ID
 	p.report(ctx, id, says(p.controller("a"), 1, v1.ConditionTrue))
 	p.report(ctx, id, says(p.controller("b"), 1, v1.ConditionFalse))
-	p.robot.remove(ctx, clusters+"/"+id+"/status/"+p.controller("b")).is(http.StatusNoContent)
+	p.robot.remove(ctx, p.path(id)+"/status/"+p.controller("b")).is(http.StatusNoContent)
 	p.phase(ctx, id, v1.PhaseReady, "AllControllersReady")
-	p.user.remove(ctx, clusters+"/"+id+"/status/"+p.controller("a")).refused(v1.CodeForbidden, "")
+	p.user.remove(ctx, p.path(id)+"/status/"+p.controller("a")).refused(v1.CodeForbidden, "")
 }
 
 func poolsHaveTheirOwn(ctx context.Context, p *probe) {
 	pool := p.pool(ctx, p.cluster(ctx).ID)
-	got[v1.ReportResult](p)(p.robot.ReportNodePoolStatus(ctx, pool.ID, says(p.controller("a"), 1, v1.ConditionTrue)))
-	p.user.get(ctx, nodePools+"/"+pool.ID+"/status").is(http.StatusOK).
+	path := nodePools + "/" + pool.ID + "/status"
+	p.robot.put(ctx, path, text(says(p.controller("a"), 1, v1.ConditionTrue))).is(http.StatusOK).shows("applied", true)
+	p.user.get(ctx, path).is(http.StatusOK).
 		shows("nodepool_id", pool.ID).shows("cluster_id", pool.ClusterID).shows("status.phase", v1.PhaseReady)
 	p.phase(ctx, pool.ClusterID, v1.PhasePending, "NoControllers")
 }

@@ -37,6 +37,16 @@ type Options struct {
 	Tracer trace.TracerProvider
 }
 
+// What those who receive take where nothing else is named.
+const (
+	// EmulatorProject is the project of an emulator.
+	EmulatorProject = "cls-local"
+	// ClusterTopic is the topic of clusters' events.
+	ClusterTopic = "cluster-events"
+	// NodePoolTopic is that of node pools'.
+	NodePoolTopic = "nodepool-events"
+)
+
 const (
 	// callTimeout bounds every call but a publish.
 	callTimeout = 10 * time.Second
