@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,14 +32,27 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// build makes the program as a release is made, and returns its folder.
-func build(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
+// program makes the program as a release is made, once, and returns its folder: that of the test program, which go test removes.
+//
+//nolint:gochecknoglobals // what all tests share
+var program = sync.OnceValues(func() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(filepath.Dir(self), "bin")
 	cmd := exec.Command("go", "build", "-ldflags", "-X main.version=v1.2.3 -X main.commit=abc -X main.buildTime=today", "-o", dir+"/cls", ".")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	return dir, nil
+})
+
+// build returns the folder of the program.
+func build(t testing.TB) string {
+	t.Helper()
+	dir, err := program()
+	must(t, err)
 	return dir
 }
 
@@ -53,6 +67,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			b := clstest.NewBackend(env.T().(testing.TB))
 			env.Values[stage{}] = b
+			env.Setenv("BIN", bin)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("URL", b.URL())
 			env.Setenv("CLS_URL", b.URL())
@@ -243,18 +258,20 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 // startLimit is how long the program may take before it does anything: nobody is to feel it.
 const startLimit = 50 * time.Millisecond
 
-// TestStart measures the fastest of several starts: the others measure the machine.
+// mostStarts is how often it is tried to see a fast one.
+const mostStarts = 200
+
+// TestStart looks for one start that is fast enough: the others measure what else the machine does.
 func TestStart(t *testing.T) { //nolint:paralleltest // it measures
 	bin := build(t)
 	best := time.Hour
-	for range 40 {
+	starts := 0
+	for ; starts < mostStarts && best >= startLimit; starts++ {
 		begun := time.Now()
 		must(t, exec.Command(bin+"/cls", "version").Run())
-		if best = min(best, time.Since(begun)); best < startLimit/2 {
-			break
-		}
+		best = min(best, time.Since(begun))
 	}
-	t.Logf("a start takes %v", best)
+	t.Logf("a start takes %v, the best of %d", best, starts)
 	if best >= startLimit {
 		t.Errorf("a start takes %v, more than %v", best, startLimit)
 	}

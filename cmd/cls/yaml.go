@@ -88,8 +88,10 @@ func encodeYAML(v any) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// paragraph is a text of several lines that is best read as such.
-var paragraph = regexp.MustCompile(`^[[:graph:]][[:print:]]*(\n[[:print:]]*)*$`)
+// paragraph reports whether a text of several lines is best read as such.
+func paragraph(text string) bool {
+	return text[0] > ' ' && !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && (r < ' ' || r > '~') })
+}
 
 // nodeOf reads the next JSON value.
 func nodeOf(dec *json.Decoder) (*yaml.Node, error) {
@@ -102,7 +104,7 @@ func nodeOf(dec *json.Decoder) (*yaml.Node, error) {
 		return collectionOf(dec, t)
 	case string:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: t}
-		if t == "<<" || strings.ContainsFunc(t, unicode.IsControl) && !paragraph.MatchString(t) {
+		if t == "<<" || strings.ContainsFunc(t, unicode.IsControl) && !paragraph(t) {
 			n.Style = yaml.DoubleQuotedStyle // So that what a terminal would obey is escaped, and << is no merge.
 		}
 		return n, nil

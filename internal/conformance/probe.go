@@ -188,7 +188,7 @@ type caller struct {
 
 func (p *probe) caller(as string) caller {
 	c := caller{p: p, as: as, http: &http.Client{
-		Transport:     &witness{p, as},
+		Transport: &witness{p, as}, Timeout: p.RequestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	c.Client, _ = client.New(p.URL, client.Options{ // Its address has been judged.
@@ -215,7 +215,11 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.p.mu.Lock()
 	w.p.last = strings.TrimSpace(fmt.Sprintf("%s %s as %s %s", r.Method, r.URL.RequestURI(), cmp.Or(w.as, "nobody"), body))
 	w.p.mu.Unlock()
-	resp, err := w.p.transport.RoundTrip(r)
+	to := bearer{w.p.transport, w.p.Token}
+	if w.as == "" {
+		to.token = "" // It would say who calls.
+	}
+	resp, err := to.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,10 @@ type Options struct {
 	// conformance@example.com; Controller is one that may report under any name, and default controller@system.local.
 	// Without an Admin the checks that need one are skipped.
 	User, Controller, Admin string
+	// Token is a bearer token (RFC 6750) for a gateway before the backend; whoever calls as somebody sends it. Default none.
+	Token string
+	// RequestTimeout is how long a request may take; default for ever.
+	RequestTimeout time.Duration
 	// PubSub is where the backend publishes; its zero value skips the checks of events.
 	PubSub PubSub
 	// Only are patterns, as of [path.Match], of the names of the checks to run, such as status/*; default all.
@@ -119,6 +123,22 @@ func newWorld(o Options) (*world, error) {
 	return &world{Options: o, transport: transport, id: id, platform: "conformance-" + id}, nil
 }
 
+// bearer sends a token with each request; none when it is "".
+type bearer struct {
+	http.RoundTripper
+
+	token string
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if b.token != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+b.token)
+	}
+	return b.RoundTripper.RoundTrip(r)
+}
+
 // newID tells a run from all others.
 func newID() string { return strings.ToLower(rand.Text()[:10]) }
 
@@ -155,7 +175,9 @@ func (w *world) selected() ([]Check, error) {
 // alone fails where a controller is waited for on clusters of every platform, those of the checks too. A backend that
 // does not say is judged all the same.
 func (w *world) alone(ctx context.Context) error {
-	c, err := client.New(w.URL, client.Options{Identity: w.Controller, HTTP: &http.Client{Transport: w.transport}})
+	c, err := client.New(w.URL, client.Options{
+		Identity: w.Controller, HTTP: &http.Client{Transport: bearer{w.transport, w.Token}, Timeout: w.RequestTimeout},
+	})
 	if err != nil {
 		return err
 	}
