@@ -55,11 +55,17 @@ func command(env func(string) string) *cobra.Command {
 			"contract whether the service keeps it, and ends with 1 when it does not keep one. Events are judged too where --project\n" +
 			"says where they are published. docs/conformance.md lists the checks.\n\n" +
 			"Run as cls-conformance, it takes the address from CLS_URL, a user to call as from CLS_IDENTITY, a bearer token for a\n" +
-			"gateway from CLS_TOKEN, and how long a request may take from CLS_REQUEST_TIMEOUT.",
+			"gateway from CLS_TOKEN, and how long a request may take from CLS_REQUEST_TIMEOUT. A gateway that takes the caller from the\n" +
+			"token is given one for each: CLS_OTHER_TOKEN, CLS_CONTROLLER_TOKEN and CLS_ADMIN_TOKEN.",
 		Example: "  cls conformance --url http://localhost:8080 --pubsub localhost:8085 --project cls-local",
 		Args:    cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			o.URL, o.User, o.Token = cmp.Or(env("CLS_URL"), "http://127.0.0.1:8080"), env("CLS_IDENTITY"), env("CLS_TOKEN")
+			o.URL, o.User = cmp.Or(env("CLS_URL"), "http://127.0.0.1:8080"), cmp.Or(env("CLS_IDENTITY"), "conformance@example.com")
+			o.Other = cmp.Or(o.Other, "other."+o.User)
+			o.Tokens = map[string]string{
+				o.Other: env("CLS_OTHER_TOKEN"), o.Controller: env("CLS_CONTROLLER_TOKEN"), o.Admin: env("CLS_ADMIN_TOKEN"),
+			}
+			o.Tokens[""] = env("CLS_TOKEN") // Without an administrator the last was of "".
 			if o.RequestTimeout, err = time.ParseDuration(cmp.Or(env("CLS_REQUEST_TIMEOUT"), "30s")); err != nil {
 				return fmt.Errorf("CLS_REQUEST_TIMEOUT: %w", err)
 			}
@@ -68,7 +74,8 @@ func command(env func(string) string) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Controller, "controller-as", "", "e-mail address that may report under any name (default controller@system.local)")
+	f.StringVar(&o.Other, "other-as", "", "e-mail address of a second user (default other. and the first)")
+	f.StringVar(&o.Controller, "controller-as", "controller@system.local", "e-mail address that may report under any name")
 	f.StringVar(&o.Admin, "admin-as", "", "e-mail address of an administrator; without one, what needs one is skipped")
 	f.StringVar(&o.PubSub.EmulatorHost, "pubsub", "", "host and port of a Pub/Sub emulator (default Google's service)")
 	f.StringVar(&o.PubSub.ProjectID, "project", "", "project that the events are published in; without one, they are not judged")

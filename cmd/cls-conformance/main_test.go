@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/xml"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -87,9 +88,7 @@ func TestConformance(t *testing.T) {
 		t.Run(row.why, func(t *testing.T) {
 			t.Parallel()
 			env := map[string]string{"CLS_URL": row.url, "CLS_IDENTITY": clstest.User}
-			for name, value := range row.env {
-				env[name] = value
-			}
+			maps.Copy(env, row.env)
 			var out bytes.Buffer
 			cmd := command(func(name string) string { return env[name] })
 			cmd.SetOut(&out)

@@ -22,7 +22,6 @@ func conformanceCommand(g *globals) *cobra.Command {
 			"contract whether the service keeps it, and ends with 1 when it does not keep one. docs/conformance.md has its flags and\n" +
 			"the checks.",
 		Example:               "  cls conformance --url http://localhost:8080 --pubsub localhost:8085 --project cls-local",
-		ValidArgsFunction:     cobra.NoFileCompletions,
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,
 		RunE:                  func(cmd *cobra.Command, args []string) error { return g.become(cmd.Root().PersistentFlags(), args) },

@@ -59,7 +59,7 @@ func (w *world) judge(ctx context.Context, c Check) Result {
 	defer cancel()
 	p := &probe{world: w, result: Result{Check: c}}
 	p.user, p.robot, p.admin = p.caller(w.User), p.caller(w.Controller), p.caller(w.Admin)
-	p.other, p.nobody = p.caller("other."+w.User), p.caller("")
+	p.other, p.nobody = p.caller(w.Other), p.caller("")
 	began, done := time.Now(), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -188,7 +188,8 @@ type caller struct {
 
 func (p *probe) caller(as string) caller {
 	c := caller{p: p, as: as, http: &http.Client{
-		Transport: &witness{p, as}, Timeout: p.RequestTimeout,
+		Timeout:       p.RequestTimeout,
+		Transport:     &witness{p, as},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	c.Client, _ = client.New(p.URL, client.Options{ // Its address has been judged.
@@ -215,11 +216,11 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.p.mu.Lock()
 	w.p.last = strings.TrimSpace(fmt.Sprintf("%s %s as %s %s", r.Method, r.URL.RequestURI(), cmp.Or(w.as, "nobody"), body))
 	w.p.mu.Unlock()
-	to := bearer{w.p.transport, w.p.Token}
-	if w.as == "" {
-		to.token = "" // It would say who calls.
+	if token := cmp.Or(w.p.Tokens[w.as], w.p.Tokens[""]); token != "" {
+		r = r.Clone(r.Context()) // It is not ours to change.
+		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := to.RoundTrip(r)
+	resp, err := w.p.transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

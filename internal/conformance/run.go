@@ -29,16 +29,19 @@ type Options struct {
 	// conformance@example.com; Controller is one that may report under any name, and default controller@system.local.
 	// Without an Admin the checks that need one are skipped.
 	User, Controller, Admin string
-	// Token is a bearer token (RFC 6750) for a gateway before the backend; whoever calls as somebody sends it. Default none.
-	Token string
-	// RequestTimeout is how long a request may take; default for ever.
-	RequestTimeout time.Duration
+	// Other is a second user, by default other. and User.
+	Other string
+	// Tokens are bearer tokens (RFC 6750) for a gateway to judge, by the address that they speak for. That of "" is sent
+	// for each address that has none, and by calls that name nobody. Default none.
+	Tokens map[string]string
 	// PubSub is where the backend publishes; its zero value skips the checks of events.
 	PubSub PubSub
 	// Only are patterns, as of [path.Match], of the names of the checks to run, such as status/*; default all.
 	Only []string
 	// Parallel is how many checks run at the same time; default 8.
 	Parallel int
+	// RequestTimeout is how long a request may take; default for ever.
+	RequestTimeout time.Duration
 
 	// prefix begins the names of controllers; default conformance. Registrations of two runs at a time would be one if
 	// they had the same.
@@ -114,6 +117,7 @@ func newWorld(o Options) (*world, error) {
 	}
 	o.User = cmp.Or(o.User, "conformance@example.com")
 	o.Controller = cmp.Or(o.Controller, "controller@system.local")
+	o.Other = cmp.Or(o.Other, "other."+o.User)
 	o.prefix = cmp.Or(o.prefix, "conformance")
 	o.patience = cmp.Or(o.patience, 20*time.Second)
 	transport, _ := http.DefaultTransport.(*http.Transport) // It is one, by its documentation.
@@ -121,22 +125,6 @@ func newWorld(o Options) (*world, error) {
 	transport.MaxIdleConnsPerHost = 32
 	id := newID()
 	return &world{Options: o, transport: transport, id: id, platform: "conformance-" + id}, nil
-}
-
-// bearer sends a token with each request; none when it is "".
-type bearer struct {
-	http.RoundTripper
-
-	token string
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	if b.token != "" {
-		r = r.Clone(r.Context())
-		r.Header.Set("Authorization", "Bearer "+b.token)
-	}
-	return b.RoundTripper.RoundTrip(r)
 }
 
 // newID tells a run from all others.
@@ -175,13 +163,7 @@ func (w *world) selected() ([]Check, error) {
 // alone fails where a controller is waited for on clusters of every platform, those of the checks too. A backend that
 // does not say is judged all the same.
 func (w *world) alone(ctx context.Context) error {
-	c, err := client.New(w.URL, client.Options{
-		Identity: w.Controller, HTTP: &http.Client{Transport: bearer{w.transport, w.Token}, Timeout: w.RequestTimeout},
-	})
-	if err != nil {
-		return err
-	}
-	list, err := c.ListControllers(ctx)
+	list, err := (&probe{world: w}).caller(w.Controller).ListControllers(ctx)
 	if _, refused := errors.AsType[*client.Error](err); err != nil && !refused {
 		return fmt.Errorf("the backend cannot be reached: %w", err)
 	}
