@@ -40,6 +40,7 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	dir := filepath.Join(filepath.Dir(self), "bin")
 	cmd := exec.Command("go", "build", "-ldflags", "-X main.version=v1.2.3 -X main.commit=abc -X main.buildTime=today", "-o", dir+"/cls", ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
