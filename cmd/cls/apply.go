@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,7 +29,8 @@ func applyCommand(g *globals) *cobra.Command {
 		Use:   "apply -f FILE",
 		Short: "Create what does not exist, and change what is different",
 		Long: "Apply reads documents of kind Cluster and NodePool, several a file, and makes what they describe so. A document that says\n" +
-			"its generation is for that one alone: when the spec has changed since, nothing is done.",
+			"its generation is for that one alone: when the spec has changed since, nothing is done. A document is about what has its id\n" +
+			"and its name, and otherwise about your own of its name.",
 		Example: "  cls apply -f clusters/ --dry-run=server\n" +
 			"  cls get cluster hello -o yaml | sed s/nodes:.*/nodes:\\ 5/ | cls apply -f -\n\n" +
 			"  kind: Cluster\n" +
@@ -42,11 +42,12 @@ func applyCommand(g *globals) *cobra.Command {
 			"  cluster: hello\n" +
 			"  name: workers\n" +
 			"  spec: {nodes: 3}",
-		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		Args: noArgs("-f says which file"),
 		RunE: g.with(func(ctx context.Context, s *session, _ []string) error { return s.apply(ctx, a) }),
 	}
 	cmd.Flags().StringArrayVarP(&a.files, "filename", "f", nil, "file of YAML or JSON, folder of such, or - for standard input")
 	_ = cmd.MarkFlagRequired("filename")
+	namesFile(cmd, "filename")
 	a.dryRun.addFlag(cmd)
 	a.format.addFlag(cmd)
 	return cmd
@@ -75,20 +76,13 @@ func (s *session) apply(ctx context.Context, a *application) error {
 		return usage("cls apply --help shows one", "no document in %s", strings.Join(a.files, ", "))
 	}
 	slices.SortStableFunc(all, func(x, y sourced) int { return strings.Compare(x.plural, y.plural) })
-	var failures []error
-	for _, d := range all {
-		if err := s.applyOne(ctx, a, d, all); err != nil {
-			failures = append(failures, about(d, err))
+	return forEach(all, func(d sourced) error {
+		err := s.applyOne(ctx, a, d, all)
+		if err != nil {
+			err = about(fmt.Sprintf("%s: %s/%s", d.from, strings.TrimSuffix(d.plural, "s"), d.Name), err)
 		}
-	}
-	return errors.Join(failures...)
-}
-
-// about says which document a failure is about.
-func about(d sourced, err error) error {
-	f := *advise(err)
-	f.message, f.err = fmt.Sprintf("%s: %s/%s: %s", d.from, strings.TrimSuffix(d.plural, "s"), d.Name, f.message), err
-	return &f
+		return err
+	})
 }
 
 // readDocuments reads a file, a folder's files of the first level in the order of their names, or standard input.
@@ -122,40 +116,35 @@ func readFile(path string, in io.Reader) ([]sourced, error) {
 	}
 	docs, err := parseDocuments(text)
 	if err != nil {
-		return nil, within(path, err)
+		return nil, about(path, err)
 	}
 	var all []sourced
 	for _, d := range docs {
 		plural, err := d.plural()
 		if err != nil {
-			return nil, within(path, err)
+			return nil, about(path, err)
 		}
 		all = append(all, sourced{d, plural, path})
 	}
 	return all, nil
 }
 
-// within says which file a failure is about.
-func within(path string, err error) error {
-	f := *advise(err)
-	f.message, f.err = path+": "+f.message, err
-	return &f
-}
-
 func (s *session) applyOne(ctx context.Context, a *application, d sourced, all []sourced) error {
 	k := s.kindOf(d.plural)
 	if k.name == "nodepool" {
-		c, err := s.clusters().find(ctx, cmp.Or(d.Cluster, d.ClusterID), "")
+		c, err := s.clusterOf(ctx, d.document)
 		if errors.Is(err, client.ErrNotFound) && a.dryRun != "" && declared(all, d.Cluster) {
-			_, err := fmt.Fprintf(s.out, "nodepool/%s created (dry run, unchecked: cluster/%s does not exist yet)\n", d.Name, d.Cluster)
-			return err
+			return s.show(a.format, view{d.newNodePool(), []string{"nodepool/" + d.Name}, func(bool) error {
+				_, err := fmt.Fprintf(s.out, "nodepool/%s created (dry run, unchecked: cluster/%s does not exist yet)\n", d.Name, d.Cluster)
+				return err
+			}})
 		}
 		if err != nil {
 			return err
 		}
 		d.ClusterID = c.ID
 	}
-	old, err := k.find(ctx, d.Name, d.ClusterID)
+	old, err := s.own(ctx, k, d.document)
 	if errors.Is(err, client.ErrNotFound) {
 		r, err := k.create(ctx, d.document, a.dryRun.options(client.IdempotencyKey(rand.Text()))...)
 		if err != nil {
@@ -171,6 +160,54 @@ func (s *session) applyOne(ctx context.Context, a *application, d sourced, all [
 		return err
 	}
 	return s.tell(a.format, r, done, a.dryRun)
+}
+
+// clusterOf returns the cluster of a node pool's document. The beginning of an id names none: it could be anybody's.
+func (s *session) clusterOf(ctx context.Context, d document) (resource, error) {
+	k := s.clusters()
+	for _, id := range []string{d.Cluster, d.ClusterID} {
+		if c, err := k.ofID(ctx, id, ""); !errors.Is(err, client.ErrNotFound) {
+			return c, err
+		}
+	}
+	if d.Cluster == "" {
+		return resource{}, missing(k.name, d.ClusterID)
+	}
+	return s.own(ctx, k, document{Name: d.Cluster})
+}
+
+// own returns what a document is about: what has its id and its name, or else the caller's own of its name.
+func (s *session) own(ctx context.Context, k *kind, d document) (resource, error) {
+	r, err := k.ofID(ctx, d.ID, d.ClusterID)
+	if err == nil && r.Name == d.Name || err != nil && !errors.Is(err, client.ErrNotFound) {
+		return r, err
+	}
+	o := filter{ClusterID: d.ClusterID}
+	o.Name = d.Name
+	if k.name == "cluster" {
+		if o.CreatedBy, err = s.owner(ctx); err != nil {
+			return resource{}, err
+		}
+	}
+	found, err := k.all(ctx, o)
+	if err == nil && len(found.resources) == 0 {
+		err = missing(k.name, d.Name)
+	}
+	if err != nil {
+		return resource{}, err
+	}
+	return found.resources[0], nil
+}
+
+// owner is the address that what the caller creates is under. Whom a token stands for the service says, of a creation
+// that does nothing.
+func (s *session) owner(ctx context.Context) (string, error) {
+	if s.self != "" {
+		return s.self, nil
+	}
+	r, err := s.clusters().create(ctx, document{Name: strings.ToLower(rand.Text())}, client.DryRun())
+	s.self = r.CreatedBy
+	return s.self, err
 }
 
 // declared reports whether the documents have a cluster of a name.

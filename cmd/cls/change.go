@@ -2,20 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/client"
 )
 
 func patchCommand(g *globals) *cobra.Command {
 	var (
-		patch, cluster string
-		dry            dryRun
-		f              format
+		patch string
+		dry   dryRun
+		f     format
 	)
 	cmd := &cobra.Command{
 		Use:   "patch KIND NAME -p PATCH",
@@ -23,39 +23,27 @@ func patchCommand(g *globals) *cobra.Command {
 		Long:  "Patch merges a JSON Merge Patch (RFC 7396): what it does not name keeps its value, and null removes.",
 		Example: "  cls patch cluster hello -p '{\"spec\":{\"nodes\":5},\"labels\":{\"team\":null}}'\n" +
 			"  cls patch cluster hello -p '{\"paused\":true}'",
-		ValidArgsFunction: completer{g}.targets,
-		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			body, err := readObject("a patch", patch, s.in)
-			if err != nil {
-				return err
-			}
-			old, err := s.one(ctx, args, cluster)
-			if err != nil {
-				return err
-			}
-			r, err := old.kind.patch(ctx, old.ID, body, dry.options()...)
-			if err != nil {
-				return err
-			}
-			done := "patched"
-			if old.same(r) {
-				done = "patched (no change)"
-			}
-			return s.tell(f, r, done, dry)
-		}),
 	}
 	cmd.Flags().StringVarP(&patch, "patch", "p", "", "the patch: JSON, a file, or - for standard input")
 	_ = cmd.MarkFlagRequired("patch")
-	clusterFlag(g, cmd, &cluster)
+	namesFile(cmd, "patch")
 	dry.addFlag(cmd)
 	f.addFlag(cmd)
-	return cmd
-}
-
-// clusterFlag adds --cluster, which says where a node pool is.
-func clusterFlag(g *globals, cmd *cobra.Command, cluster *string) {
-	cmd.Flags().StringVar(cluster, "cluster", "", "cluster that node pools are of")
-	_ = cmd.RegisterFlagCompletionFunc("cluster", completer{g}.clusters)
+	return g.aboutOne(cmd, func(ctx context.Context, s *session, old resource) error {
+		body, err := readObject("a patch", patch, s.in, `{"paused":true}`)
+		if err != nil {
+			return err
+		}
+		r, err := old.kind.patch(ctx, old.ID, body, dry.options()...)
+		if err != nil {
+			return err
+		}
+		done := "patched"
+		if old.same(r) {
+			done = "patched (no change)"
+		}
+		return s.tell(f, r, done, dry)
+	})
 }
 
 // deletion is what delete is told.
@@ -78,92 +66,108 @@ func deleteCommand(g *globals) *cobra.Command {
 		Example: "  cls delete cluster hello --wait\n" +
 			"  cls delete cluster hello --force --reason 'the account is closed'\n" +
 			"  cls delete controller dns",
-		ValidArgsFunction: completer{g}.targets,
-		RunE:              g.with(func(ctx context.Context, s *session, args []string) error { return s.remove(ctx, d, args) }),
+		ValidArgsFunction: g.completeTargets,
 	}
+	cmd.RunE = g.with(func(ctx context.Context, s *session, args []string) error {
+		named, err := d.check(cmd, args)
+		if err != nil {
+			return err
+		}
+		return s.remove(ctx, d, named)
+	})
 	f := cmd.Flags()
 	f.BoolVar(&d.force, "force", false, "wait for no controller any more, where the deletion is under way")
 	f.StringVar(&d.reason, "reason", "", "why it is forced; kept with who did")
-	f.BoolVar(&d.wait, "wait", false, "wait until it is gone")
-	f.DurationVar(&d.timeout, "timeout", 5*time.Minute, "how long to wait")
-	clusterFlag(g, cmd, &d.cluster)
+	f.BoolVar(&d.wait, "wait", false, "wait until it is gone; it ends with 124 when the time was up")
+	f.DurationVar(&d.timeout, "timeout", 5*time.Minute, "how long to wait; 0 to look once")
+	g.clusterFlag(cmd, &d.cluster)
 	d.dryRun.addFlag(cmd)
 	return cmd
 }
 
-func (s *session) remove(ctx context.Context, d *deletion, args []string) error {
+// check reads the arguments, and refuses flags that would have no effect.
+func (d *deletion) check(cmd *cobra.Command, args []string) ([]ref, error) {
 	if d.reason != "" && !d.force {
-		return usage("--force --reason goes together", "--reason says why a deletion is forced, and there is no --force")
+		return nil, usage("--force --reason goes together", "--reason says why a deletion is forced, and there is no --force")
 	}
-	if len(args) > 0 && ofControllers(args) {
-		return s.retire(ctx, d, args)
+	named, err := refs(args, false, d.cluster)
+	if err == nil && ofKind(named, "controllers") {
+		err = unfit(cmd, "controllers", "wait", "timeout", "force", "cluster")
 	}
-	found, err := s.locate(ctx, args, false, d.cluster)
-	if err != nil {
-		return err
+	if err == nil && !d.wait {
+		err = unfit(cmd, "a deletion without --wait", "timeout")
 	}
-	for _, r := range found {
+	return named, err
+}
+
+func (s *session) remove(ctx context.Context, d *deletion, named []ref) error {
+	var removed []resource
+	err := forEach(named, func(n ref) error {
+		if n.kind == "controllers" {
+			return s.retire(ctx, d, n)
+		}
+		r, err := s.find(ctx, n)
+		if err != nil {
+			return err
+		}
 		o := d.dryRun.options()
 		if d.force {
 			o = append(o, client.Force(d.reason))
 		}
 		answer, err := r.kind.remove(ctx, r.ID, o...)
 		if err != nil {
-			return err
+			return about(r.title(), err)
 		}
-		fmt.Fprintf(s.out, "%s: %s%s\n", r.title(), oneLine(answer.Message), d.dryRun.suffix())
-	}
+		removed = append(removed, r)
+		_, err = fmt.Fprintf(s.out, "%s: %s%s\n", r.title(), oneLine(answer.Message), d.dryRun.suffix())
+		return err
+	})
 	if !d.wait || d.dryRun != "" {
-		return nil
+		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, d.timeout)
+	limited, cancel := limit(ctx, d.timeout)
 	defer cancel()
-	for _, r := range found {
-		if err := s.await(limited, goal{deletion: true}, r, d.timeout, cancel); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(err, forEach(removed, func(r resource) error {
+		return s.await(limited, goal{deletion: true}, r, d.timeout)
+	}))
 }
 
-func (s *session) retire(ctx context.Context, d *deletion, args []string) error {
-	named, err := refs(args, false)
+func (s *session) retire(ctx context.Context, d *deletion, n ref) error {
+	c, err := s.controller(ctx, n)
 	if err != nil {
 		return err
 	}
-	for _, n := range named {
-		c, err := s.controller(ctx, n)
-		if err != nil {
-			return err
-		}
-		if err := s.api.RetireController(ctx, c.Name, d.dryRun.options()...); err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "controller/%s retired%s\n", oneLine(c.Name), d.dryRun.suffix())
+	if err := s.api.RetireController(ctx, c.Name, d.dryRun.options()...); err != nil {
+		return about("controller/"+c.Name, err)
 	}
-	return nil
+	_, err = fmt.Fprintf(s.out, "controller/%s retired%s\n", oneLine(c.Name), d.dryRun.suffix())
+	return err
 }
 
 func reconcileCommand(g *globals) *cobra.Command {
 	var cluster string
 	cmd := &cobra.Command{
 		Use: "reconcile [KIND] NAME...", Short: "Wake the controllers of something now", Example: "  cls reconcile hello",
-		ValidArgsFunction: completer{g}.targets,
+		ValidArgsFunction: g.completeTargets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			found, err := s.locate(ctx, args, true, cluster)
+			named, err := refs(args, true, cluster)
 			if err != nil {
 				return err
 			}
-			for _, r := range found {
-				var answer v1.Reconciliation
-				if answer, err = r.kind.reconcile(ctx, r.ID); err != nil {
+			return forEach(named, func(n ref) error {
+				r, err := s.find(ctx, n)
+				if err != nil {
 					return err
 				}
-				fmt.Fprintf(s.out, "%s: %s\n", r.title(), oneLine(answer.Message))
-			}
-			return nil
+				answer, err := r.kind.reconcile(ctx, r.ID)
+				if err != nil {
+					return about(r.title(), err)
+				}
+				_, err = fmt.Fprintf(s.out, "%s: %s\n", r.title(), oneLine(answer.Message))
+				return err
+			})
 		}),
 	}
-	clusterFlag(g, cmd, &cluster)
+	g.clusterFlag(cmd, &cluster)
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func completionCommand() *cobra.Command {
@@ -42,20 +43,50 @@ func exactly(what string) cobra.PositionalArgs {
 	}
 }
 
-// completer finds what a shell can complete. It is asked at every press of a key: it is quick, or finds nothing, and it is
-// silent when it fails.
-type completer struct{ g *globals }
+// noArgs is a check for no argument, with a hint for whoever gives one.
+func noArgs(hint string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return usage(hint, "%s takes no argument, such as %q", cmd.CommandPath(), args[0])
+	}
+}
+
+// completeNoFiles has a shell offer no files where a command has nothing else to offer. The flags that name files say so.
+func completeNoFiles(cmd *cobra.Command) {
+	if cmd.HasParent() && !cmd.HasSubCommands() && cmd.ValidArgs == nil && cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	quiet := func(f *pflag.Flag) {
+		if _, offers := cmd.GetFlagCompletionFunc(f.Name); !offers && f.Annotations[cobra.BashCompFilenameExt] == nil {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
+		}
+	}
+	cmd.LocalNonPersistentFlags().VisitAll(quiet)
+	cmd.PersistentFlags().VisitAll(quiet)
+	for _, sub := range cmd.Commands() {
+		completeNoFiles(sub)
+	}
+}
+
+// namesFile has a shell offer the files that a flag may name.
+func namesFile(cmd *cobra.Command, flag string) {
+	_ = cmd.MarkFlagFilename(flag, "yaml", "yml", "json")
+}
+
+// What completes is asked at every press of a key: it is quick, or finds nothing, and it is silent when it fails.
 
 // completionLimit bounds how long somebody who has pressed Tab waits.
 const completionLimit = time.Second
 
-// targets completes KIND NAME.
-func (c completer) targets(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+// completeTargets completes KIND NAME.
+func (g *globals) completeTargets(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		if kind := canonical(args[0]); kind != "" {
-			return c.names(cmd, kind, args[1:], typed)
+			return g.completeNames(cmd, kind, args[1:], typed)
 		}
-		return c.names(cmd, "clusters", args, typed)
+		return g.completeNames(cmd, "clusters", args, typed)
 	}
 	var found []string
 	for _, k := range []string{"cluster", "nodepool", "controller"} {
@@ -64,29 +95,24 @@ func (c completer) targets(cmd *cobra.Command, args []string, typed string) ([]s
 		}
 	}
 	if strings.Contains(cmd.Use, " [KIND] ") { // It may be left out, and means clusters then.
-		names, _ := c.names(cmd, "clusters", nil, typed)
+		names, _ := g.completeNames(cmd, "clusters", nil, typed)
 		found = append(found, names...)
 	}
 	return found, cobra.ShellCompDirectiveNoFileComp
 }
 
-// namesOf completes NAME.
-func (c completer) namesOf(plural string) cobra.CompletionFunc {
+// completeNamesOf completes NAME.
+func (g *globals) completeNamesOf(plural string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		return c.names(cmd, plural, args, typed)
+		return g.completeNames(cmd, plural, args, typed)
 	}
 }
 
-// clusters completes the value of --cluster.
-func (c completer) clusters(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	return c.names(cmd, "clusters", nil, typed)
-}
-
-// names finds the names of a kind that begin with what was typed, without those that are on the line already.
-func (c completer) names(cmd *cobra.Command, plural string, taken []string, typed string) ([]string, cobra.ShellCompDirective) {
+// completeNames finds the names of a kind that begin with what was typed, without those that are on the line already.
+func (g *globals) completeNames(cmd *cobra.Command, plural string, taken []string, typed string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
 	defer cancel()
-	s, err := c.g.connect(cmd, 1)
+	s, err := g.connect(cmd, 1)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -110,10 +136,14 @@ func (c completer) names(cmd *cobra.Command, plural string, taken []string, type
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 	}
-	_ = s.kindOf(plural).walk(ctx, o, func(r resource) bool { // As far as it comes.
-		offer(r.Name, string(r.Status.Phase))
-		return false
-	})
+	for p, err := range s.kindOf(plural).pages(ctx, o) {
+		if err != nil {
+			break // It has come as far as it can.
+		}
+		for _, r := range p.resources {
+			offer(r.Name, string(r.Status.Phase))
+		}
+	}
 	return found, cobra.ShellCompDirectiveNoFileComp
 }
 

@@ -74,7 +74,8 @@ func parseConfig(r io.Reader, path string) (c configuration, err error) {
 	dec.KnownFields(true)
 	err = dec.Decode(&c)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return c, usage("cls config view prints one that is right", "%s is no configuration of cls: %s", path, fault(err))
+		const hint = "mend it, or remove it and make it anew: cls config set-context NAME --url URL"
+		return c, usage(hint, "%s is no configuration of cls: %s", path, fault(err))
 	}
 	return c, nil
 }
@@ -93,6 +94,9 @@ func (c configuration) save() error {
 	text, err := encodeYAML(c)
 	if err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
+	}
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		path = to // A link to it stays one.
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
@@ -130,22 +134,31 @@ func noContext(name string) error {
 	return usage("cls config get-contexts lists yours", "context %q does not exist", name)
 }
 
-// resolve says whom to call and as whom: a flag goes before the environment, and that before the context. The token
-// of a context is for its address alone: it is sent to no other.
+// resolve says whom to call and as whom: a flag goes before the environment, and that before the context, unless it is a flag
+// that names the context. The token of a context is for its address alone: it is sent to no other.
 func (c configuration) resolve(g *globals, env func(string) string) (place, error) {
 	name := cmp.Or(g.context, env("CLS_CONTEXT"), c.Current)
 	of, ok := c.find(name)
 	if name != "" && !ok {
 		return place{}, noContext(name)
 	}
-	to := place{
-		Name: name,
-		URL:  cmp.Or(g.url, env("CLS_URL"), of.URL, defaultURL), Identity: cmp.Or(g.as, env("CLS_IDENTITY"), of.Identity),
-		Token: env("CLS_TOKEN"),
+	of.URL = cmp.Or(of.URL, defaultURL)
+	around := place{URL: env("CLS_URL"), Identity: env("CLS_IDENTITY"), Token: env("CLS_TOKEN")}
+	to := place{Name: name, URL: cmp.Or(g.url, around.URL, of.URL)}
+	if g.context != "" {
+		to.URL = cmp.Or(g.url, of.URL)
 	}
-	if to.Token == "" && to.URL == cmp.Or(of.URL, defaultURL) {
-		to.Token = of.Token
+	if to.URL != of.URL {
+		of.Token = ""
 	}
+	first, then := around, of
+	if g.context != "" {
+		first, then = of, around
+	}
+	if first.Name != "" && first.Token != "" {
+		then.Identity = "" // The token says who calls.
+	}
+	to.Token, to.Identity = cmp.Or(first.Token, then.Token), cmp.Or(g.as, first.Identity, then.Identity)
 	if to.Identity == "" && to.Token == "" {
 		to.Identity = selfIdentity(cmp.Or(env("USER"), env("LOGNAME")))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,8 +17,8 @@ func configCommand(g *globals) *cobra.Command {
 		Use:   "config",
 		Short: "Keep the services that you call, and as whom, under names",
 		Long: "Contexts are kept in ~/.config/cls/config.yaml, or in the file that CLS_CONFIG names, readable by you alone.\n" +
-			"CLS_CONTEXT, CLS_URL, CLS_IDENTITY and CLS_TOKEN go before them, and the flags before those. The token of a context\n" +
-			"is sent to its own address only.",
+			"CLS_CONTEXT, CLS_URL, CLS_IDENTITY and CLS_TOKEN go before them, and the flags before those; so does the context that\n" +
+			"--context names. The token of a context is sent to its own address only.",
 		Args: oneOfIts,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -29,7 +30,7 @@ func configCommand(g *globals) *cobra.Command {
 
 func getContextsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "get-contexts", Short: "List the contexts", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "get-contexts", Short: "List the contexts", Args: noArgs("cls config --help lists the commands"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig()
 			if err != nil {
@@ -55,7 +56,7 @@ func mark(holds bool, text string) string {
 func currentContextCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "current-context", Short: "Say which service is called, and as whom",
-		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		Args: noArgs("cls config --help lists the commands"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig()
 			if err != nil {
@@ -81,25 +82,38 @@ func currentContextCommand(g *globals) *cobra.Command {
 	}
 }
 
+// changeConfig makes the work of a command that changes the configuration, and says what it has done.
+func changeConfig(
+	change func(cmd *cobra.Command, c *configuration, name string) (done string, err error),
+) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := loadConfig()
+		if err != nil {
+			return err
+		}
+		done, err := change(cmd, &c, args[0])
+		if err != nil {
+			return err
+		}
+		if err := c.save(); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), done)
+		return err
+	}
+}
+
 func useContextCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "use-context NAME", Short: "Call the service of a context from now on", Args: exactly("the name of a context"),
 		ValidArgsFunction: completeContexts,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := loadConfig()
-			if err != nil {
-				return err
+		RunE: changeConfig(func(_ *cobra.Command, c *configuration, name string) (string, error) {
+			if c.index(name) < 0 {
+				return "", noContext(name)
 			}
-			if _, ok := c.find(args[0]); !ok {
-				return noContext(args[0])
-			}
-			c.Current = args[0]
-			if err := c.save(); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "switched to context %q\n", args[0])
-			return err
-		},
+			c.Current = name
+			return fmt.Sprintf("switched to context %q", name), nil
+		}),
 	}
 }
 
@@ -111,28 +125,16 @@ func setContextCommand(g *globals) *cobra.Command {
 		Example: "  cls config set-context prod --url https://cls.example.com --as you@example.com\n" +
 			"  pass cls | cls config set-context prod --token-stdin",
 		Args: exactly("the name of a context"), ValidArgsFunction: completeContexts,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := loadConfig()
-			if err != nil {
-				return err
-			}
-			i := c.index(args[0])
-			verb := "changed"
+		RunE: changeConfig(func(cmd *cobra.Command, c *configuration, name string) (string, error) {
+			i, verb := c.index(name), "changed"
 			if i < 0 {
-				c.Contexts, i, verb = append(c.Contexts, place{Name: args[0]}), len(c.Contexts), "created"
-			}
-			if err := c.Contexts[i].change(cmd, g, secret); err != nil {
-				return err
+				c.Contexts, i, verb = append(c.Contexts, place{Name: name}), len(c.Contexts), "created"
 			}
 			if len(c.Contexts) == 1 {
-				c.Current = args[0]
+				c.Current = name
 			}
-			if err := c.save(); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "context %q %s\n", args[0], verb)
-			return err
-		},
+			return fmt.Sprintf("context %q %s", name, verb), c.Contexts[i].change(cmd, g, secret)
+		}),
 	}
 	cmd.Flags().BoolVar(&secret, "token-stdin", false, "read the bearer token from standard input; an empty one removes it")
 	return cmd
@@ -167,31 +169,21 @@ func (p *place) change(cmd *cobra.Command, g *globals, secret bool) error {
 func deleteContextCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete-context NAME", Short: "Forget a context", Args: exactly("the name of a context"), ValidArgsFunction: completeContexts,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := loadConfig()
-			if err != nil {
-				return err
-			}
-			i := c.index(args[0])
+		RunE: changeConfig(func(_ *cobra.Command, c *configuration, name string) (string, error) {
+			i := c.index(name)
 			if i < 0 {
-				return noContext(args[0])
+				return "", noContext(name)
 			}
-			c.Contexts = append(c.Contexts[:i:i], c.Contexts[i+1:]...)
-			if c.Current == args[0] {
-				c.Current = ""
-			}
-			if err := c.save(); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "context %q deleted\n", args[0])
-			return err
-		},
+			c.Contexts = slices.Delete(c.Contexts, i, i+1)
+			c.Current = mark(c.Current != name, c.Current)
+			return fmt.Sprintf("context %q deleted", name), nil
+		}),
 	}
 }
 
 func viewCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "view", Short: "Print the configuration, without its tokens", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "view", Short: "Print the configuration, without its tokens", Args: noArgs("cls config --help lists the commands"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig()
 			if err != nil {

@@ -1,71 +1,96 @@
 package main
 
 import (
-	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/cls-backend/cls-backend/internal/conformance"
+	"github.com/spf13/pflag"
 )
 
+// kit is the program that cls conformance becomes. It knows Pub/Sub, and cls does not: each start would pay for it.
+const kit = "cls-conformance"
+
 func conformanceCommand(g *globals) *cobra.Command {
-	var (
-		o    conformance.Options
-		form string
-	)
-	cmd := &cobra.Command{
-		Use: "conformance", Short: "Hold a service to its contract, from outside",
-		Long: "conformance makes clusters, plays their controllers, and removes all of it again. It says of each promise of the\n" +
-			"contract whether the service keeps it, and ends with 1 when it does not keep one. Events are judged too where --project\n" +
-			"says where they are published. docs/conformance.md lists the checks.",
-		Example: "  cls conformance --url http://localhost:8080 --pubsub localhost:8085 --project cls-local",
-		Args:    cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			file, err := loadConfig()
-			if err != nil {
-				return err
-			}
-			to, err := file.resolve(g, os.Getenv)
-			if err != nil {
-				return err
-			}
-			o.URL, o.User = to.URL, to.Identity
-			return conform(cmd, o, form)
-		},
+	return &cobra.Command{
+		Use: "conformance [FLAGS]", Short: "Hold a service to its contract, from outside",
+		Long: "conformance runs " + kit + ", a program beside cls, on the service that cls would call. It says of each promise of the\n" +
+			"contract whether the service keeps it, and ends with 1 when it does not keep one. docs/conformance.md has its flags and\n" +
+			"the checks.",
+		Example:               "  cls conformance --url http://localhost:8080 --pubsub localhost:8085 --project cls-local",
+		DisableFlagParsing:    true,
+		DisableFlagsInUseLine: true,
+		RunE:                  func(cmd *cobra.Command, args []string) error { return g.become(cmd.Root().PersistentFlags(), args) },
 	}
-	f := cmd.Flags()
-	f.StringVar(&o.Controller, "controller-as", "", "e-mail address that may report under any name (default controller@system.local)")
-	f.StringVar(&o.Admin, "admin-as", "", "e-mail address of an administrator; without one, what needs one is skipped")
-	f.StringVar(&o.PubSub.EmulatorHost, "pubsub", "", "host and port of a Pub/Sub emulator (default Google's service)")
-	f.StringVar(&o.PubSub.ProjectID, "project", "", "project that the events are published in; without one, they are not judged")
-	f.StringSliceVar(&o.Only, "only", nil, "patterns of the checks to run, such as status/*")
-	f.StringVarP(&form, "output", "o", "table", "table or junit")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "junit"}, cobra.ShellCompDirectiveNoFileComp))
-	for _, name := range []string{"controller-as", "admin-as", "pubsub", "project", "only"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
-	}
-	return cmd
 }
 
-// conform runs the checks and writes the report in a form. A promise that is not kept is an error.
-func conform(cmd *cobra.Command, o conformance.Options, form string) error {
-	if form != "table" && form != "junit" {
-		return &failure{message: fmt.Sprintf("a report has no form %q", form), hint: "it is table or junit"}
-	}
-	report, err := conformance.Run(cmd.Context(), o)
+// become has the kit take over this process, with the arguments that are its own.
+func (g *globals) become(flags *pflag.FlagSet, args []string) error {
+	args, err := split(flags, args)
 	if err != nil {
 		return err
 	}
-	write := report.WriteTable
-	if form == "junit" {
-		write = report.WriteJUnit
-	}
-	if err := write(cmd.OutOrStdout()); err != nil {
+	file, err := loadConfig()
+	if err != nil {
 		return err
 	}
-	if failed := report.Failed(); failed > 0 {
-		return &failure{message: fmt.Sprintf("%d of %d promises are not kept", failed, len(report.Results))}
+	to, err := file.resolve(g, os.Getenv)
+	if err != nil {
+		return err
 	}
-	return nil
+	program, err := findKit()
+	if err != nil {
+		return err
+	}
+	for name, value := range map[string]string{
+		"CLS_URL": to.URL, "CLS_IDENTITY": to.Identity, "CLS_TOKEN": to.Token, "CLS_REQUEST_TIMEOUT": g.timeout.String(),
+	} {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return syscall.Exec(program, append([]string{kit}, args...), os.Environ())
+}
+
+// split sets the flags among arguments that every command has, and returns the other arguments.
+func split(flags *pflag.FlagSet, args []string) (others []string, err error) {
+	for i := 0; i < len(args); i++ {
+		name, value, given := strings.Cut(strings.TrimPrefix(args[i], "--"), "=")
+		if !strings.HasPrefix(args[i], "--") || flags.Lookup(name) == nil {
+			others = append(others, args[i])
+			continue
+		}
+		if !given {
+			if i++; i == len(args) {
+				return nil, usage("", "--%s needs a value", name)
+			}
+			value = args[i]
+		}
+		if err := flags.Set(name, value); err != nil {
+			return nil, usage("", "%v", err)
+		}
+	}
+	return others, nil
+}
+
+// findKit looks for the kit beside this program, and where programs are.
+func findKit() (string, error) {
+	if self, err := os.Executable(); err == nil {
+		if path, err := exec.LookPath(filepath.Join(filepath.Dir(self), kit)); err == nil {
+			return path, nil
+		}
+	}
+	path, err := exec.LookPath(kit)
+	if err == nil {
+		return path, nil
+	}
+	wanted := "latest"
+	if regexp.MustCompile(`^v\d+\.\d+\.\d+$`).MatchString(version) { // A release can be asked for.
+		wanted = version
+	}
+	return "", usage("go install github.com/cls-backend/cls-backend/cmd/"+kit+"@"+wanted, "%s is neither beside cls nor on PATH", kit)
 }

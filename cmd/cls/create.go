@@ -50,7 +50,7 @@ func createOne(g *globals, name, example string) *cobra.Command {
 	c := &creation{}
 	cmd := &cobra.Command{
 		Use: name + " NAME", Short: "Declare a " + name, Example: example,
-		Args: exactly("a name"), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: exactly("a name"),
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
 			c.Name = args[0]
 			return s.create(ctx, s.kindOf(name), c)
@@ -58,6 +58,7 @@ func createOne(g *globals, name, example string) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.spec, "spec", "", "what is asked for: a file of YAML or JSON, - for standard input, or JSON itself")
+	namesFile(cmd, "spec")
 	f.StringVar(&c.platform, "platform", "", "spec.platform.type, such as gcp")
 	f.StringToStringVar(&c.Labels, "labels", nil, "labels: env=prod,team=core")
 	f.StringVar(&c.description, "description", "", "text for people")
@@ -66,9 +67,8 @@ func createOne(g *globals, name, example string) *cobra.Command {
 	if name == "cluster" {
 		f.StringVar(&c.project, "project", "", "cloud project that it is to live in")
 	} else {
-		f.StringVar(&c.Cluster, "cluster", "", "cluster that it is of")
+		g.clusterFlag(cmd, &c.Cluster)
 		_ = cmd.MarkFlagRequired("cluster")
-		_ = cmd.RegisterFlagCompletionFunc("cluster", completer{g}.clusters)
 	}
 	c.dryRun.addFlag(cmd)
 	c.format.addFlag(cmd)
@@ -78,7 +78,7 @@ func createOne(g *globals, name, example string) *cobra.Command {
 func (s *session) create(ctx context.Context, k *kind, c *creation) (err error) {
 	c.Spec = v1.Object("{}")
 	if c.spec != "" {
-		if c.Spec, err = readObject("a spec", c.spec, s.in); err != nil {
+		if c.Spec, err = readObject("a spec", c.spec, s.in, `{"platform":{"type":"gcp"}}`); err != nil {
 			return err
 		}
 	}
@@ -137,18 +137,18 @@ func (d *dryRun) options(o ...client.Option) []client.Option {
 func (d *dryRun) suffix() string { return mark(*d != "", " (dry run)") }
 
 // readObject reads one object of YAML or JSON from a file, standard input or the text itself.
-func readObject(what, from string, in io.Reader) (v1.Object, error) {
+func readObject(what, from string, in io.Reader, example string) (v1.Object, error) {
 	text, err := readText(from, in)
 	if err != nil {
 		return nil, err
 	}
 	values, err := parseValues(text)
 	if err != nil {
-		return nil, within(what, err)
+		return nil, about(what, err)
 	}
 	var spec v1.Object
 	if len(values) != 1 || json.Unmarshal(values[0], &spec) != nil || spec.IsEmpty() {
-		return nil, usage(`such as '{"platform":{"type":"gcp"}}'`, "%s is one object", what)
+		return nil, usage("such as '"+example+"'", "%s is one object", what)
 	}
 	return spec, nil
 }
@@ -180,6 +180,9 @@ func withPlatform(spec v1.Object, platform string) (v1.Object, error) {
 	}
 	if p, ok := fields["platform"]; ok && json.Unmarshal(p, &of) != nil {
 		return nil, usage("", "spec.platform must be a JSON object")
+	}
+	if of == nil { // It was null.
+		of = map[string]json.RawMessage{}
 	}
 	var other string
 	if t, ok := of["type"]; ok && (json.Unmarshal(t, &other) != nil || !strings.EqualFold(other, platform)) {

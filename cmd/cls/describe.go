@@ -19,13 +19,9 @@ func describeCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "describe [KIND] NAME...", Short: "Show all there is to know of something",
 		Example:           "  cls describe cluster hello\n  cls describe controller dns",
-		ValidArgsFunction: completer{g}.targets,
+		ValidArgsFunction: g.completeTargets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			named, err := refs(args, true)
-			if err != nil {
-				return err
-			}
-			within, err := s.within(ctx, cluster)
+			named, err := refs(args, true, cluster)
 			if err != nil {
 				return err
 			}
@@ -33,21 +29,21 @@ func describeCommand(g *globals) *cobra.Command {
 				if i > 0 {
 					fmt.Fprintln(s.out)
 				}
-				if err := s.describe(ctx, n, within); err != nil {
+				if err := s.describe(ctx, n); err != nil {
 					return err
 				}
 			}
 			return nil
 		}),
 	}
-	clusterFlag(g, cmd, &cluster)
+	g.clusterFlag(cmd, &cluster)
 	return cmd
 }
 
 // lastEvents is how many events a description ends with.
 const lastEvents = 10
 
-func (s *session) describe(ctx context.Context, n ref, within string) error {
+func (s *session) describe(ctx context.Context, n ref) error {
 	if n.kind == "controllers" {
 		c, err := s.controller(ctx, n)
 		if err != nil {
@@ -55,7 +51,7 @@ func (s *session) describe(ctx context.Context, n ref, within string) error {
 		}
 		return describeController(s.out, c)
 	}
-	r, err := s.findRef(ctx, n, within)
+	r, err := s.find(ctx, n)
 	if err != nil {
 		return err
 	}

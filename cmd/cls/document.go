@@ -12,10 +12,11 @@ import (
 )
 
 // document is a cluster or a node pool as people write it. What the service only answers may stand in it, and is not
-// looked at, so that the output of cls get -o yaml is one.
+// looked at but for its id, so that the output of cls get -o yaml is one.
 type document struct {
 	APIVersion         string            `json:"apiVersion,omitempty"`
 	Kind               string            `json:"kind,omitempty"`
+	ID                 string            `json:"id,omitempty"`
 	Name               string            `json:"name"`
 	Cluster            string            `json:"cluster,omitempty"`
 	ClusterID          string            `json:"cluster_id,omitempty"`
@@ -32,7 +33,6 @@ type document struct {
 
 // answered are the fields that the service writes.
 type answered struct {
-	ID                json.RawMessage `json:"id,omitempty"`
 	CreatedBy         json.RawMessage `json:"created_by,omitempty"`
 	ResourceVersion   json.RawMessage `json:"resource_version,omitempty"`
 	Status            json.RawMessage `json:"status,omitempty"`

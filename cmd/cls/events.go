@@ -14,31 +14,22 @@ import (
 
 func eventsCommand(g *globals) *cobra.Command {
 	var (
-		cluster string
-		limit   int
-		f       format
+		limit int
+		f     format
 	)
 	cmd := &cobra.Command{
 		Use: "events [KIND] NAME", Short: "Show what has happened to something, the latest last", Example: "  cls events hello --limit 20",
-		ValidArgsFunction: completer{g}.targets,
-		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			r, err := s.one(ctx, args, cluster)
-			if err != nil {
-				return err
-			}
-			t, err := r.timeline(ctx, limit)
-			if err != nil {
-				return err
-			}
-			names := each(t.Events, func(e v1.TimelineEntry) string { return "event/" + e.ID })
-			return s.show(f, view{t, names, func(wide bool) error { return eventTable(t, wide).write(s.out, s.colour) }})
-		}),
 	}
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many of the latest; 0 for all")
-	_ = cmd.RegisterFlagCompletionFunc("limit", cobra.NoFileCompletions)
-	clusterFlag(g, cmd, &cluster)
 	f.addFlag(cmd)
-	return cmd
+	return g.aboutOne(cmd, func(ctx context.Context, s *session, r resource) error {
+		t, err := r.timeline(ctx, limit)
+		if err != nil {
+			return err
+		}
+		names := each(t.Events, func(e v1.TimelineEntry) string { return "event/" + e.ID })
+		return s.show(f, view{t, names, func(wide bool) error { return eventTable(t, wide).write(s.out, s.colour) }})
+	})
 }
 
 // timeline reads the latest of what has happened to a resource; all of it when limit is 0.

@@ -11,37 +11,27 @@ import (
 )
 
 func explainCommand(g *globals) *cobra.Command {
-	var (
-		cluster string
-		f       format
-	)
+	var f format
 	cmd := &cobra.Command{
 		Use: "explain [KIND] NAME", Short: "Say in sentences why something is not Ready", Example: "  cls explain hello",
-		ValidArgsFunction: completer{g}.targets,
-		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			r, err := s.one(ctx, args, cluster)
-			if err != nil {
-				return err
-			}
-			e, err := r.kind.explain(ctx, r.ID)
-			if err != nil {
-				return err
-			}
-			return s.show(f, view{e, []string{r.title()}, func(wide bool) error {
-				for _, sentence := range e.Sentences {
-					fmt.Fprintln(s.out, oneLine(sentence))
-				}
-				if !wide || len(e.WaitingFor) == 0 {
-					return nil
-				}
-				fmt.Fprintln(s.out)
-				return waitingTable(e.WaitingFor).write(s.out, s.colour)
-			}})
-		}),
 	}
-	clusterFlag(g, cmd, &cluster)
 	f.addFlag(cmd)
-	return cmd
+	return g.aboutOne(cmd, func(ctx context.Context, s *session, r resource) error {
+		e, err := r.kind.explain(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		return s.show(f, view{e, []string{r.title()}, func(wide bool) error {
+			for _, sentence := range e.Sentences {
+				fmt.Fprintln(s.out, oneLine(sentence))
+			}
+			if !wide || len(e.WaitingFor) == 0 {
+				return nil
+			}
+			fmt.Fprintln(s.out)
+			return waitingTable(e.WaitingFor).write(s.out, s.colour)
+		}})
+	})
 }
 
 // waitingTable is whom a resource waits for, and since when.

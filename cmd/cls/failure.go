@@ -27,12 +27,34 @@ func (f *failure) Error() string { return f.message }
 // Unwrap returns the cause.
 func (f *failure) Unwrap() error { return f.err }
 
-// complain writes an error for people, each of those that are joined in it, and returns the code to end with.
+// about says what a failure is about.
+func about(what string, err error) error {
+	f := *advise(err)
+	f.message, f.err = what+": "+f.message, err
+	return &f
+}
+
+// forEach does work with each, whatever becomes of the others, and returns what has failed.
+func forEach[T any](all []T, work func(T) error) error {
+	var failures []error
+	for _, one := range all {
+		failures = append(failures, work(one))
+	}
+	return errors.Join(failures...)
+}
+
+// complain writes an error for people, each of those that are joined in it, and returns the code to end with: theirs when
+// they have the same.
 func complain(w io.Writer, err error) int {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		codes := map[int]bool{}
 		code := exitFailed
 		for _, one := range joined.Unwrap() {
 			code = complain(w, one)
+			codes[code] = true
+		}
+		if len(codes) > 1 {
+			return exitFailed
 		}
 		return code
 	}

@@ -14,10 +14,16 @@ import (
 type ref struct {
 	kind string // plural
 	name string
+	// cluster is where a node pool is looked for; "" for everywhere.
+	cluster string
 }
 
-// refs reads arguments: KIND NAME..., KIND/NAME..., and NAME... of clusters where loose says that this is enough.
-func refs(args []string, loose bool) ([]ref, error) {
+// title is how commands speak of it: cluster/hello.
+func (r ref) title() string { return strings.TrimSuffix(r.kind, "s") + "/" + r.name }
+
+// refs reads arguments: KIND NAME..., KIND/NAME..., and NAME... of clusters where loose says that this is enough. Node pools
+// are those of a cluster, if one is given.
+func refs(args []string, loose bool, cluster string) ([]ref, error) {
 	kind := ""
 	if len(args) > 0 {
 		if kind = canonical(args[0]); kind != "" {
@@ -30,39 +36,47 @@ func refs(args []string, loose bool) ([]ref, error) {
 	var all []ref
 	for _, a := range args {
 		word, name, slash := strings.Cut(a, "/")
+		of := canonical(word)
 		switch {
-		case slash && canonical(word) == "":
-			return nil, usage(kindsHint, "%q is no kind of resource", word)
-		case slash && kind != "" && kind != canonical(word):
+		case slash && of != "" && kind != "" && kind != of:
 			return nil, usage("one KIND, or KIND/NAME for each", "%q is not one of the %s", a, kind)
-		case slash:
-			all = append(all, ref{canonical(word), name})
-		case kind == "" && !loose:
-			return nil, usage(kindsHint, "%q is no kind of resource", a)
-		case kind == "":
-			all = append(all, ref{"clusters", a})
+		case slash && of != "":
+			all = append(all, ref{of, name, cluster})
+		case kind != "": // The name of a controller may have a slash.
+			all = append(all, ref{kind, a, cluster})
+		case slash || !loose:
+			return nil, usage(kindsHint, "%q is no kind of resource", word)
 		default:
-			all = append(all, ref{kind, a})
+			all = append(all, ref{"clusters", a, cluster})
 		}
+	}
+	if cluster != "" && !ofKind(all, "nodepools") {
+		return nil, usage("it says of which cluster node pools are", "--cluster has no effect on %s", all[0].kind)
 	}
 	return all, nil
 }
 
 const kindsHint = "kinds are clusters, nodepools and controllers"
 
+// ofKind reports whether there is one of a kind among them.
+func ofKind(all []ref, plural string) bool {
+	for _, r := range all {
+		if r.kind == plural {
+			return true
+		}
+	}
+	return false
+}
+
 // locate looks for the clusters and node pools that arguments name, node pools in a cluster where one is given.
 func (s *session) locate(ctx context.Context, args []string, loose bool, cluster string) ([]resource, error) {
-	named, err := refs(args, loose)
-	if err != nil {
-		return nil, err
-	}
-	within, err := s.within(ctx, cluster)
+	named, err := refs(args, loose, cluster)
 	if err != nil {
 		return nil, err
 	}
 	var found []resource
 	for _, n := range named {
-		r, err := s.findRef(ctx, n, within)
+		r, err := s.find(ctx, n)
 		if err != nil {
 			return nil, err
 		}
@@ -71,12 +85,20 @@ func (s *session) locate(ctx context.Context, args []string, loose bool, cluster
 	return found, nil
 }
 
-func (s *session) findRef(ctx context.Context, n ref, clusterID string) (resource, error) {
+// find returns the cluster or node pool that an argument names.
+func (s *session) find(ctx context.Context, n ref) (resource, error) {
 	k := s.kindOf(n.kind)
 	if k == nil {
 		return resource{}, usage("it can with clusters and nodepools", "that cannot be done with controllers")
 	}
-	return k.find(ctx, n.name, clusterID)
+	in, err := "", error(nil)
+	if n.kind == "nodepools" {
+		in, err = s.within(ctx, n.cluster)
+	}
+	if err != nil {
+		return resource{}, err
+	}
+	return k.find(ctx, n.name, in)
 }
 
 // one is locate for a command that is about a single one.
@@ -100,37 +122,38 @@ func (s *session) within(ctx context.Context, cluster string) (string, error) {
 	return r.ID, err
 }
 
-// The forms that the id of a resource and its beginning have.
-var (
-	wholeID   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	partialID = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{0,35}$`)
-)
+// isID reports whether a text has the form of an id.
+func isID(text string) bool {
+	return regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(text)
+}
 
-// find returns the resource of a name, an id or the beginning of an id. A name goes before the beginning of an id.
-// Node pools are looked for in the cluster of an id, or everywhere when it is "".
+// beginsID reports whether a text may be the beginning of an id. Fewer than four characters are none: they are more
+// likely to be a name that does not exist.
+func beginsID(text string) bool {
+	return regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,34}$`).MatchString(text)
+}
+
+// find returns the resource of an id, a name or the beginning of an id, in this order. Node pools are looked for in the cluster
+// of an id, or everywhere when it is "".
 func (k *kind) find(ctx context.Context, name, clusterID string) (resource, error) {
-	if wholeID.MatchString(name) {
-		r, err := k.get(ctx, name)
-		if err == nil || !errors.Is(err, client.ErrNotFound) {
-			return r, err
-		}
+	if name == "" { // To the service no name is any.
+		return resource{}, usage("is a variable empty?", "the name of a %s is empty", k.name)
+	}
+	if r, err := k.ofID(ctx, name, clusterID); !errors.Is(err, client.ErrNotFound) {
+		return r, err
 	}
 	o := filter{ClusterID: clusterID}
 	o.Name = name
 	found, err := k.all(ctx, o)
+	if errors.Is(err, client.ErrInvalidQuery) { // Nothing can have such a name.
+		err = missing(k.name, name)
+	}
 	if err != nil {
 		return resource{}, err
 	}
 	candidates := found.resources
-	if len(candidates) == 0 && partialID.MatchString(name) {
-		o.Name = ""
-		err = k.walk(ctx, o, func(r resource) bool {
-			if strings.HasPrefix(r.ID, name) {
-				candidates = append(candidates, r)
-			}
-			return len(candidates) > manyCandidates
-		})
-		if err != nil {
+	if len(candidates) == 0 && beginsID(name) {
+		if candidates, err = k.beginning(ctx, name, clusterID); err != nil {
 			return resource{}, err
 		}
 	}
@@ -141,6 +164,36 @@ func (k *kind) find(ctx context.Context, name, clusterID string) (resource, erro
 		return candidates[0], nil
 	}
 	return resource{}, ambiguous(k, name, candidates)
+}
+
+// ofID returns the resource of a whole id, in a cluster if one is given. What is no id does not exist.
+func (k *kind) ofID(ctx context.Context, id, clusterID string) (resource, error) {
+	if !isID(id) {
+		return resource{}, missing(k.name, id)
+	}
+	r, err := k.get(ctx, id)
+	if err == nil && clusterID != "" && r.ClusterID != clusterID {
+		err = missing(k.name, id)
+	}
+	return r, err
+}
+
+// beginning returns the resources whose ids begin with a text, or enough of them to say that they are many.
+func (k *kind) beginning(ctx context.Context, text, clusterID string) (found []resource, err error) {
+	for p, err := range k.pages(ctx, filter{ClusterID: clusterID}) {
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range p.resources {
+			if strings.HasPrefix(r.ID, text) {
+				found = append(found, r)
+			}
+		}
+		if len(found) > manyCandidates {
+			break
+		}
+	}
+	return found, nil
 }
 
 // missing is the failure for a name of nothing.

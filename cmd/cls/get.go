@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,12 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/client"
 )
 
 // query is what get and watch are asked.
 type query struct {
 	filter
 
+	cmd     *cobra.Command
 	cluster string
 	status  string
 	sortBy  string
@@ -25,7 +28,8 @@ type query struct {
 }
 
 // addFlags adds those that a kind has a use for; "" is for all kinds.
-func (q *query) addFlags(cmd *cobra.Command, c completer, plural string) {
+func (q *query) addFlags(g *globals, cmd *cobra.Command, plural string) {
+	q.cmd = cmd
 	q.format.addFlag(cmd)
 	if plural == "controllers" {
 		return
@@ -41,10 +45,7 @@ func (q *query) addFlags(cmd *cobra.Command, c completer, plural string) {
 	_ = cmd.RegisterFlagCompletionFunc("sort-by",
 		cobra.FixedCompletions([]string{"name", "created_at", "updated_at"}, cobra.ShellCompDirectiveNoFileComp))
 	if plural != "clusters" {
-		clusterFlag(c.g, cmd, &q.cluster)
-	}
-	for _, name := range []string{"selector", "platform", "limit", "interval"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+		g.clusterFlag(cmd, &q.cluster)
 	}
 }
 
@@ -52,23 +53,27 @@ func phases(between string) string {
 	return strings.Join(each(v1.Phases(), func(p v1.Phase) string { return string(p) }), between)
 }
 
-// unfit returns the failure for a filter that is given where there is nothing to filter: it would have no effect.
-func (q *query) unfit(what string, all bool) error {
-	for _, f := range [][2]string{
-		{"selector", q.LabelSelector},
-		{"status", q.status},
-		{"platform", q.Platform},
-		{"sort-by", q.sortBy},
-		{"limit", mark(q.Limit != 0, "given")},
-		{"cluster", mark(all, q.cluster)},
-		{"watch", mark(all && q.watch, "given")},
-	} {
-		if f[1] != "" {
-			return usage("cls get --help says what it is for", "--%s has no effect on %s", f[0], what)
-		}
+// check refuses flags that would have no effect on what the arguments name.
+func (q *query) check(args []string) (err error) {
+	filters := []string{"selector", "status", "platform", "sort-by", "limit"}
+	switch {
+	case ofControllers(args) && q.watch:
+		return usage("clusters and nodepools are", "controllers cannot be watched")
+	case ofControllers(args):
+		return unfit(q.cmd, "controllers", append(filters, "cluster", "interval")...)
+	case isList(args) && canonical(args[0]) == "clusters":
+		err = unfit(q.cmd, "clusters", "cluster")
+	case !isList(args):
+		err = unfit(q.cmd, "what is named", filters...)
 	}
-	return nil
+	if err == nil && !q.watch {
+		err = unfit(q.cmd, "what is not watched", "interval")
+	}
+	return err
 }
+
+// isList reports whether arguments are about all of a kind.
+func isList(args []string) bool { return len(args) == 1 && canonical(args[0]) != "" }
 
 // ofControllers reports whether arguments are about controllers.
 func ofControllers(args []string) bool {
@@ -88,7 +93,12 @@ func (q *query) settle(ctx context.Context, s *session) (err error) {
 	if q.Limit < 0 {
 		return usage("0 is for all", "--limit may not be less than 0")
 	}
-	q.ClusterID, err = s.within(ctx, q.cluster)
+	if q.watch && q.every <= 0 {
+		return usage("such as 1s", "--interval must be more than 0")
+	}
+	if q.cluster != "" {
+		q.ClusterID, err = s.within(ctx, q.cluster)
+	}
 	return err
 }
 
@@ -101,10 +111,10 @@ func getCommand(g *globals) *cobra.Command {
 			"  cls get clusters --status Failed -l env=prod -o wide\n" +
 			"  cls get nodepools --cluster hello\n" +
 			"  cls get cluster hello -o jsonpath={.status.phase}",
-		ValidArgsFunction: completer{g}.targets,
+		ValidArgsFunction: g.completeTargets,
 		RunE:              g.with(func(ctx context.Context, s *session, args []string) error { return get(ctx, s, q, args) }),
 	}
-	q.addFlags(cmd, completer{g}, "")
+	q.addFlags(g, cmd, "")
 	q.addWatch(cmd)
 	return cmd
 }
@@ -119,12 +129,12 @@ func shortWay(g *globals, plural string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               plural + " [NAME...]",
 		Short:             "Short for cls get " + plural,
-		ValidArgsFunction: completer{g}.namesOf(plural),
+		ValidArgsFunction: g.completeNamesOf(plural),
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
 			return get(ctx, s, q, append([]string{plural}, args...))
 		}),
 	}
-	q.addFlags(cmd, completer{g}, plural)
+	q.addFlags(g, cmd, plural)
 	if plural != "controllers" {
 		q.addWatch(cmd)
 	}
@@ -135,30 +145,25 @@ func get(ctx context.Context, s *session, q *query, args []string) error {
 	if len(args) == 0 {
 		return usage(kindsHint, "say what to get, such as cls get clusters")
 	}
-	if canonical(args[0]) == "clusters" && q.cluster != "" {
-		return usage("it says of which cluster node pools are", "--cluster has no effect on clusters")
+	if err := q.check(args); err != nil {
+		return err
+	}
+	if ofControllers(args) {
+		return s.getControllers(ctx, q.format, args)
 	}
 	if err := q.settle(ctx, s); err != nil {
 		return err
 	}
-	k := s.kindOf(args[0])
-	switch {
-	case ofControllers(args):
-		if err := q.unfit("controllers", true); err != nil {
-			return err
-		}
-		return s.getControllers(ctx, q.format, args)
-	case q.watch:
+	if q.watch {
 		return s.watch(ctx, q, args)
-	case k != nil && len(args) == 1:
+	}
+	if isList(args) {
+		k := s.kindOf(args[0])
 		p, err := k.all(ctx, q.filter)
 		if err != nil {
 			return err
 		}
 		return s.showList(ctx, q, k, p)
-	}
-	if err := q.unfit("what is named", false); err != nil {
-		return err
 	}
 	found, err := s.locate(ctx, args, false, q.cluster)
 	if err != nil {
@@ -193,14 +198,14 @@ func (s *session) showList(ctx context.Context, q *query, k *kind, p page) error
 
 // tabulate prints resources of one kind as a table.
 func (s *session) tabulate(ctx context.Context, all []resource, wide bool) error {
-	t, err := s.tableOf(ctx, all, wide)
-	if err != nil {
+	if err := s.nameClusters(ctx, all); err != nil {
 		return err
 	}
-	return t.write(s.out, s.colour)
+	return s.tableOf(all, wide).write(s.out, s.colour)
 }
 
-func (s *session) tableOf(ctx context.Context, all []resource, wide bool) (*table, error) {
+// tableOf is resources of one kind as a table. Clusters that have no name in it are known by their ids.
+func (s *session) tableOf(all []resource, wide bool) *table {
 	t := &table{header: []string{"NAME", "PLATFORM", "PHASE", "GENERATION", "AGE", "MESSAGE"}}
 	pools := len(all) > 0 && all[0].ClusterID != ""
 	if pools {
@@ -209,10 +214,6 @@ func (s *session) tableOf(ctx context.Context, all []resource, wide bool) (*tabl
 	if wide {
 		t.header = append(t.header, "ID", "OWNER", "LABELS", "UPDATED")
 	}
-	names, err := s.clusterNames(ctx, all)
-	if err != nil {
-		return nil, err
-	}
 	now := time.Now()
 	for _, r := range all {
 		cells := []string{
@@ -220,14 +221,14 @@ func (s *session) tableOf(ctx context.Context, all []resource, wide bool) (*tabl
 			age(r.CreatedAt, now), r.Status.Message + mark(r.Paused, " (paused)"),
 		}
 		if pools {
-			cells = append([]string{cmp.Or(names[r.ClusterID], r.ClusterID)}, cells...)
+			cells = append([]string{cmp.Or(s.names[r.ClusterID], r.ClusterID)}, cells...)
 		}
 		if wide {
 			cells = append(cells, r.ID, r.CreatedBy, dash(labelText(r.Labels)), clock(r.UpdatedAt))
 		}
 		t.add(cells...)
 	}
-	return t, nil
+	return t
 }
 
 // progressOf says which generation has been observed of which: 2, or 1/2 while controllers are behind.
@@ -241,34 +242,47 @@ func progressOf(observed, generation int64) string {
 // dash stands where there is nothing.
 func dash(text string) string { return cmp.Or(text, "-") }
 
-// clusterNames returns the names of the clusters of node pools, by id. It reads no more pages than it must.
-func (s *session) clusterNames(ctx context.Context, pools []resource) (map[string]string, error) {
-	missing := map[string]bool{}
+// fewNames is how many clusters are asked for one by one when their names are wanted.
+const fewNames = 5
+
+// nameClusters learns the names of the clusters of node pools that are not known yet. A cluster that is gone has none.
+func (s *session) nameClusters(ctx context.Context, pools []resource) error {
+	unknown := map[string]bool{}
 	for _, r := range pools {
-		if r.ClusterID != "" {
-			missing[r.ClusterID] = true
+		if _, known := s.names[r.ClusterID]; r.ClusterID != "" && !known {
+			unknown[r.ClusterID] = true
 		}
 	}
-	names := map[string]string{}
-	if len(missing) == 0 {
-		return names, nil
-	}
-	err := s.clusters().walk(ctx, filter{}, func(c resource) bool {
-		if missing[c.ID] {
-			names[c.ID] = c.Name
-			delete(missing, c.ID)
+	if len(unknown) > fewNames {
+		for p, err := range s.clusters().pages(ctx, filter{}) {
+			if err != nil {
+				return err
+			}
+			for _, c := range p.resources {
+				s.names[c.ID] = c.Name
+				delete(unknown, c.ID)
+			}
+			if len(unknown) == 0 {
+				break
+			}
 		}
-		return len(missing) == 0
-	})
-	return names, err
+	}
+	for id := range unknown {
+		c, err := s.clusters().get(ctx, id)
+		if err != nil && !errors.Is(err, client.ErrNotFound) {
+			return err
+		}
+		s.names[id] = c.Name
+	}
+	return nil
 }
 
 // getControllers prints the registry, or those of its entries that are named.
 func (s *session) getControllers(ctx context.Context, f format, args []string) error {
 	var list v1.ControllerList
-	named, err := refs(args, false)
+	named, err := refs(args, false, "")
 	switch {
-	case len(args) == 1 && canonical(args[0]) != "":
+	case isList(args):
 		list, err = s.api.ListControllers(ctx)
 	case err == nil:
 		for _, n := range named {

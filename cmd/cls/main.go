@@ -45,7 +45,7 @@ func run(ctx context.Context) int {
 	switch {
 	case err == nil:
 		return 0
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && advise(err).code != exitInterrupted:
 		return exitInterrupted // Whoever has pressed Ctrl-C knows why.
 	}
 	return complain(os.Stderr, err)
@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 		Use:   "cls",
 		Short: "Declare clusters and see what becomes of them",
 		Long: "cls is the command line of CLS Backend. Its grammar is kubectl's: cls get clusters, cls apply -f FILE, cls wait NAME.\n" +
-			"A cluster or node pool is named by its name, its id, or the beginning of its id.",
+			"A cluster or node pool is named by its name, its id, or the beginning of its id, of four characters or more.",
 		Args:              oneOfIts,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:      true,
@@ -66,6 +66,11 @@ func rootCommand() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd.HasSubCommands() { // What is wrong may be the command before the flag.
+			if unknown := oneOfIts(cmd, cmd.Flags().Args()); unknown != nil {
+				return unknown
+			}
+		}
 		return &failure{message: err.Error(), hint: cmd.CommandPath() + " --help lists the flags", err: err}
 	})
 	g.addFlags(root)
@@ -75,6 +80,7 @@ func rootCommand() *cobra.Command {
 		shortWay(g, "clusters"), shortWay(g, "nodepools"), shortWay(g, "controllers"),
 		configCommand(g), conformanceCommand(g), versionCommand(g), completionCommand(),
 	)
+	completeNoFiles(root)
 	return root
 }
 

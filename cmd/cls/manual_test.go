@@ -101,6 +101,9 @@ func TestEveryCommandIsComplete(t *testing.T) {
 			if f.Usage == "" {
 				t.Errorf("%s --%s does not say what it does", c.CommandPath(), f.Name)
 			}
+			if _, offers := c.GetFlagCompletionFunc(f.Name); !offers && f.Name != "help" && f.Annotations[cobra.BashCompFilenameExt] == nil {
+				t.Errorf("%s --%s completes files that it has no use for", c.CommandPath(), f.Name)
+			}
 		})
 		for _, sub := range c.Commands() {
 			walk(sub)

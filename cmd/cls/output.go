@@ -67,13 +67,14 @@ func (s *session) show(f format, v view) error {
 		return s.encode(f, v.answer)
 	case "name":
 		for _, n := range v.names {
-			fmt.Fprintln(s.out, n)
+			fmt.Fprintln(s.out, oneLine(n))
 		}
 		return nil
 	}
 	return v.text(f.kind == "wide")
 }
 
+// encode prints an answer as data. YAML documents are parted, and JSON values part themselves.
 func (s *session) encode(f format, answer any) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -86,7 +87,10 @@ func (s *session) encode(f format, answer any) error {
 	var err error
 	switch f.kind {
 	case "yaml":
-		out, err = toYAML(out)
+		if out, err = toYAML(out); s.separate {
+			out = append([]byte("---\n"), out...)
+		}
+		s.separate = true
 	case "jsonpath":
 		out, err = f.path.execute(out)
 	}

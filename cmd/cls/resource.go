@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"iter"
-	"slices"
 	"strings"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
@@ -160,46 +159,40 @@ func each[A, B any](all []A, of func(A) B) []B {
 // biggestPage is how many a page has at most. A whole list takes as few as it can.
 const biggestPage = 100
 
-// all reads a list to its end, or up to o.Limit when that is not 0. The page that it returns is the first, whose
-// resources are all.
-func (k *kind) all(ctx context.Context, o filter) (page, error) {
-	limit := o.Limit
-	var whole page
-	for {
-		o.Limit = biggestPage
-		if limit > 0 {
-			o.Limit = min(biggestPage, limit-len(whole.resources))
-		}
-		p, err := k.page(ctx, o)
-		if err != nil {
-			return page{}, err
-		}
-		if o.PageToken == "" {
-			whole.total, whole.isLowerBound = p.total, p.isLowerBound
-		}
-		whole.resources = append(whole.resources, p.resources...)
-		if p.next == "" || limit > 0 && len(whole.resources) >= limit {
-			if p.next == "" {
-				whole.total, whole.isLowerBound = int64(len(whole.resources)), false
+// pages goes through a list page by page, up to o.Limit resources when that is not 0. An error ends it.
+func (k *kind) pages(ctx context.Context, o filter) iter.Seq2[page, error] {
+	return func(yield func(page, error) bool) {
+		for limit, seen := o.Limit, 0; ; {
+			o.Limit = biggestPage
+			if limit > 0 {
+				o.Limit = min(biggestPage, limit-seen)
 			}
-			return whole, nil
+			p, err := k.page(ctx, o)
+			seen += len(p.resources)
+			if !yield(p, err) || err != nil || p.next == "" || limit > 0 && seen >= limit {
+				return
+			}
+			o.PageToken = p.next
 		}
-		o.PageToken = p.next
 	}
 }
 
-// walk goes through a list page by page until step says that it has seen enough.
-func (k *kind) walk(ctx context.Context, o filter, step func(resource) (enough bool)) error {
-	for o.Limit = biggestPage; ; {
-		p, err := k.page(ctx, o)
+// all reads a list to its end, or up to o.Limit when that is not 0. The page that it returns is the first, whose
+// resources are all.
+func (k *kind) all(ctx context.Context, o filter) (page, error) {
+	whole := page{total: -1}
+	for p, err := range k.pages(ctx, o) {
 		if err != nil {
-			return err
+			return page{}, err
 		}
-		if slices.ContainsFunc(p.resources, step) || p.next == "" {
-			return nil
+		if whole.total < 0 {
+			whole.total, whole.isLowerBound = p.total, p.isLowerBound
 		}
-		o.PageToken = p.next
+		if whole.resources = append(whole.resources, p.resources...); p.next == "" {
+			whole.total, whole.isLowerBound = int64(len(whole.resources)), false
+		}
 	}
+	return whole, nil
 }
 
 // kindOf returns the kind that a word means; nil when it means none.

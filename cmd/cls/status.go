@@ -14,36 +14,24 @@ import (
 )
 
 func statusCommand(g *globals) *cobra.Command {
-	var (
-		cluster string
-		f       format
-	)
-	cmd := &cobra.Command{
-		Use: "status [KIND] NAME", Short: "Show what each controller has reported", Example: "  cls status hello",
-		ValidArgsFunction: completer{g}.targets,
-		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			r, err := s.one(ctx, args, cluster)
-			if err != nil {
-				return err
-			}
-			st, err := r.kind.status(ctx, r.ID)
-			if err != nil {
-				return err
-			}
-			names := each(st.ControllerStatus, func(c v1.ControllerStatus) string { return "controller/" + c.ControllerName })
-			return s.show(f, view{st.answer, names, func(wide bool) error {
-				fmt.Fprintf(s.out, "%s is %s: %s\n", r.title(), st.Status.Phase, oneLine(st.Status.Message))
-				if len(st.ControllerStatus) == 0 {
-					return nil
-				}
-				fmt.Fprintln(s.out)
-				return reportTable(st, wide).write(s.out, s.colour)
-			}})
-		}),
-	}
-	clusterFlag(g, cmd, &cluster)
+	var f format
+	cmd := &cobra.Command{Use: "status [KIND] NAME", Short: "Show what each controller has reported", Example: "  cls status hello"}
 	f.addFlag(cmd)
-	return cmd
+	return g.aboutOne(cmd, func(ctx context.Context, s *session, r resource) error {
+		st, err := r.kind.status(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		names := each(st.ControllerStatus, func(c v1.ControllerStatus) string { return "controller/" + c.ControllerName })
+		return s.show(f, view{st.answer, names, func(wide bool) error {
+			fmt.Fprintf(s.out, "%s is %s: %s\n", r.title(), st.Status.Phase, oneLine(st.Status.Message))
+			if len(st.ControllerStatus) == 0 {
+				return nil
+			}
+			fmt.Fprintln(s.out)
+			return reportTable(st, wide).write(s.out, s.colour)
+		}})
+	})
 }
 
 // reportTable is the controllers' reports.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -10,30 +11,20 @@ import (
 )
 
 func treeCommand(g *globals) *cobra.Command {
-	var (
-		whole   bool
-		cluster string
-	)
+	var whole bool
 	cmd := &cobra.Command{
 		Use: "tree [KIND] NAME", Short: "Show a cluster, its node pools and controllers, and hide what is well",
-		Example:           "  cls tree hello --all",
-		ValidArgsFunction: completer{g}.targets,
-		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			r, err := s.one(ctx, args, cluster)
-			if err != nil {
-				return err
-			}
-			root, err := s.branch(ctx, r)
-			if err != nil {
-				return err
-			}
-			root.draw(s, "", "", whole)
-			return nil
-		}),
+		Example: "  cls tree hello --all",
 	}
-	clusterFlag(g, cmd, &cluster)
 	cmd.Flags().BoolVar(&whole, "all", false, "show what is well too")
-	return cmd
+	return g.aboutOne(cmd, func(ctx context.Context, s *session, r resource) error {
+		root, err := s.branch(ctx, r, whole)
+		if err != nil {
+			return err
+		}
+		root.draw(s, "", "", whole)
+		return nil
+	})
 }
 
 // node is a line of a tree, and what hangs on it.
@@ -43,15 +34,15 @@ type node struct {
 	children []node
 }
 
-// branch is a resource with its controllers, and a cluster with its node pools.
-func (s *session) branch(ctx context.Context, r resource) (node, error) {
-	st, err := r.kind.status(ctx, r.ID)
-	if err != nil {
-		return node{}, err
-	}
-	n := node{text: s.line(r.title(), string(st.Status.Phase), st.Status.Message), well: st.Status.Phase == v1.PhaseReady}
-	for _, c := range st.ControllerStatus {
-		n.children = append(n.children, s.leaf(c, st.Generation))
+// branch is a resource with its controllers, and a cluster with its node pools. Of those that are Ready it is not asked
+// what would not be shown.
+func (s *session) branch(ctx context.Context, r resource, whole bool) (node, error) {
+	n := node{text: s.line(r.title(), string(r.Status.Phase), r.Status.Message), well: r.Status.Phase == v1.PhaseReady}
+	var err error
+	if whole || !n.well {
+		if n.children, err = s.leaves(ctx, r); err != nil {
+			return node{}, err
+		}
 	}
 	if r.kind.name != "cluster" {
 		return n, nil
@@ -61,7 +52,7 @@ func (s *session) branch(ctx context.Context, r resource) (node, error) {
 		return node{}, err
 	}
 	for _, p := range pools.resources {
-		b, err := s.branch(ctx, p)
+		b, err := s.branch(ctx, p, whole)
 		if err != nil {
 			return node{}, err
 		}
@@ -70,13 +61,46 @@ func (s *session) branch(ctx context.Context, r resource) (node, error) {
 	return n, nil
 }
 
-func (s *session) leaf(c v1.ControllerStatus, generation int64) node {
-	a := reported(c, v1.ConditionAvailable)
+// leaves are the controllers of a resource: those that have reported, and those that are waited for and have not.
+func (s *session) leaves(ctx context.Context, r resource) ([]node, error) {
+	st, err := r.kind.status(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	why, err := r.kind.explain(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	var all []node
+	waited := map[string]v1.WaitedFor{}
+	for _, w := range why.WaitingFor {
+		waited[w.ControllerName] = w
+	}
+	for _, c := range st.ControllerStatus {
+		all = append(all, s.leaf(c, st.Generation, waited[c.ControllerName]))
+		delete(waited, c.ControllerName)
+	}
+	for _, w := range why.WaitingFor {
+		if _, silent := waited[w.ControllerName]; silent {
+			all = append(all, s.leaf(v1.ControllerStatus{ControllerName: w.ControllerName}, st.Generation, w))
+		}
+	}
+	return all, nil
+}
+
+// leaf is a controller: what it has reported, or why it is waited for where that is not in its report.
+func (s *session) leaf(c v1.ControllerStatus, generation int64, w v1.WaitedFor) node {
 	text := sayReport(c)
-	if c.ObservedGeneration != generation {
+	switch {
+	case w.Why == v1.WaitFinalizer:
+		text = cmp.Or(w.Message, "the deletion waits until it has let go")
+	case w.Why == v1.WaitNeverReported:
+		text = "it is required, and has not reported"
+	case c.ObservedGeneration != generation:
 		text = fmt.Sprintf("behind: it has reported on generation %d of %d", c.ObservedGeneration, generation)
 	}
-	return node{text: s.line("controller/"+c.ControllerName, string(a.Status), text), well: healthy(c, generation)}
+	state := string(reported(c, v1.ConditionAvailable).Status)
+	return node{text: s.line("controller/"+c.ControllerName, state, text), well: w.Why == "" && healthy(c, generation)}
 }
 
 // line is a name, a state in its colour, and a sentence.

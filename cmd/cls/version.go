@@ -10,7 +10,7 @@ func versionCommand(g *globals) *cobra.Command {
 	var server bool
 	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version, with --server the service's too",
-		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		Args: noArgs("cls version --help lists the flags"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			fmt.Fprintf(cmd.OutOrStdout(), "cls %s (commit %s, built %s)\n", version, commit, buildTime)
 			if !server {

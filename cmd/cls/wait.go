@@ -28,7 +28,7 @@ func waitCommand(g *globals) *cobra.Command {
 		Example: "  cls wait hello\n" +
 			"  cls wait cluster hello --for=condition=Ready=False --timeout=1m\n" +
 			"  cls wait nodepool workers --cluster hello --for=delete",
-		ValidArgsFunction: completer{g}.targets,
+		ValidArgsFunction: g.completeTargets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
 			w, err := parseGoal(goal)
 			if err != nil {
@@ -38,13 +38,11 @@ func waitCommand(g *globals) *cobra.Command {
 		}),
 	}
 	cmd.Flags().StringVar(&goal, "for", "condition=Ready", "what to wait for: condition=Ready, condition=Ready=False, or delete")
-	cmd.Flags().StringVar(&cluster, "cluster", "", "cluster that node pools are of")
+	g.clusterFlag(cmd, &cluster)
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; 0 to look once")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(
 		[]string{"condition=Ready", "condition=Available", "condition=Progressing=False", "condition=Degraded=False", "delete"},
 		cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("cluster", completer{g}.clusters)
-	_ = cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions)
 	return cmd
 }
 
@@ -100,31 +98,31 @@ func spelled(word string, known []string) string {
 	return ""
 }
 
+// limit bounds a wait. One of no time is bounded by its first look, see await.
+func limit(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, timeout, context.DeadlineExceeded)
+}
+
 // waitFor waits for one after the other, for all of them no longer than the timeout.
 func (s *session) waitFor(ctx context.Context, g goal, args []string, cluster string, timeout time.Duration) error {
-	limited, cancel := context.WithTimeoutCause(ctx, timeout, context.DeadlineExceeded)
-	if timeout <= 0 {
-		limited, cancel = context.WithCancel(ctx) // The first look that is in vain ends it.
-	}
+	limited, cancel := limit(ctx, timeout)
 	defer cancel()
-	named, err := refs(args, true)
-	if err != nil {
-		return err
-	}
-	within, err := s.within(limited, cluster)
+	named, err := refs(args, true, cluster)
 	if err != nil {
 		return err
 	}
 	for _, n := range named {
-		r, err := s.findRef(limited, n, within)
-		title := strings.TrimSuffix(n.kind, "s") + "/" + n.name
+		r, err := s.find(limited, n)
 		switch {
 		case g.deletion && errors.Is(err, client.ErrNotFound):
-			_, err = fmt.Fprintln(s.out, title, "is gone")
+			_, err = fmt.Fprintln(s.out, n.title(), "is gone")
 		case err != nil && limited.Err() != nil && ctx.Err() == nil: // The service is too slow to say anything.
-			err = inVain(err, v1.Status{}, g, title, timeout)
+			err = inVain(err, v1.Status{}, g, n.title(), timeout)
 		case err == nil:
-			err = s.await(limited, g, r, timeout, cancel)
+			err = s.await(limited, g, r, timeout)
 		}
 		if err != nil {
 			return err
@@ -133,8 +131,10 @@ func (s *session) waitFor(ctx context.Context, g goal, args []string, cluster st
 	return nil
 }
 
-// await waits for one, and says how it goes.
-func (s *session) await(ctx context.Context, g goal, r resource, timeout time.Duration, giveUp func()) error {
+// await waits for one, and says how it goes. With a timeout of 0 it looks once.
+func (s *session) await(ctx context.Context, g goal, r resource, timeout time.Duration) error {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	line := &progressLine{w: s.err, terminal: s.terminal}
 	told := func(st v1.Status) {
 		line.say(r.title() + ": " + string(st.Phase) + ", " + st.Message)
@@ -183,6 +183,9 @@ type progressLine struct {
 	last     string
 }
 
+// anew empties the line of a terminal (ECMA-48, EL).
+const anew = "\r\x1b[K"
+
 // narrow is how much of a line fits into any terminal.
 const narrow = 79
 
@@ -200,12 +203,12 @@ func (p *progressLine) say(line string) {
 	if runes := []rune(line); len(runes) > narrow {
 		line = string(runes[:narrow-1]) + "…"
 	}
-	fmt.Fprint(p.w, "\r\x1b[K"+line)
+	fmt.Fprint(p.w, anew+line)
 }
 
 // clear removes the line from a terminal.
 func (p *progressLine) clear() {
 	if p.terminal && p.last != "" {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		fmt.Fprint(p.w, anew)
 	}
 }

@@ -12,25 +12,22 @@ import (
 )
 
 func watchCommand(g *globals) *cobra.Command {
-	q := &query{}
+	q := &query{watch: true}
 	cmd := &cobra.Command{
 		Use:   "watch [KIND] [NAME...]",
-		Short: "Show changes as they come, until Ctrl-C",
+		Short: "Short for cls get --watch: show changes as they come, until Ctrl-C",
 		Example: "  cls watch\n" +
 			"  cls watch cluster hello\n" +
 			"  cls watch nodepools --cluster hello",
-		ValidArgsFunction: completer{g}.targets,
+		ValidArgsFunction: g.completeTargets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
 			if len(args) == 0 {
 				args = []string{"clusters"}
 			}
-			if err := q.settle(ctx, s); err != nil {
-				return err
-			}
-			return s.watch(ctx, q, args)
+			return get(ctx, s, q, args)
 		}),
 	}
-	q.addFlags(cmd, completer{g}, "")
+	q.addFlags(g, cmd, "")
 	return cmd
 }
 
@@ -44,6 +41,9 @@ func (s *session) watch(ctx context.Context, q *query, args []string) error {
 	w := watcher{session: s, query: q, seen: map[string]resource{}}
 	for away := false; ; {
 		all, err := look(ctx)
+		if err == nil {
+			err = s.nameClusters(ctx, all)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // Ctrl-C is how it ends
@@ -52,12 +52,12 @@ func (s *session) watch(ctx context.Context, q *query, args []string) error {
 		case err != nil && !away:
 			fmt.Fprintf(s.err, "%s; trying again\n", clean(advise(err).message))
 		case err == nil:
-			if err := w.show(ctx, all); err != nil {
+			if err := w.show(all); err != nil {
 				return err
 			}
 		}
 		away = err != nil
-		if err == nil && w.ended(args) || !rest(ctx, q.every) {
+		if err == nil && len(all) == 0 && !isList(args) || !rest(ctx, q.every) {
 			return nil
 		}
 	}
@@ -65,7 +65,8 @@ func (s *session) watch(ctx context.Context, q *query, args []string) error {
 
 // watched returns what looks at what the arguments name.
 func (s *session) watched(ctx context.Context, q *query, args []string) (func(context.Context) ([]resource, error), error) {
-	if k := s.kindOf(args[0]); k != nil && len(args) == 1 {
+	if isList(args) {
+		k := s.kindOf(args[0])
 		return func(ctx context.Context) ([]resource, error) {
 			p, err := k.all(ctx, q.filter)
 			return p.resources, err
@@ -122,7 +123,7 @@ type watcher struct {
 const phaseGone = "Gone"
 
 // show prints what is new, has changed or is gone since the last time.
-func (w *watcher) show(ctx context.Context, all []resource) error {
+func (w *watcher) show(all []resource) error {
 	now := map[string]resource{}
 	var changed []resource
 	for _, r := range all {
@@ -146,19 +147,15 @@ func (w *watcher) show(ctx context.Context, all []resource) error {
 		}
 		return nil
 	}
-	return w.print(ctx, all, changed)
+	return w.print(all, changed)
 }
 
 // print writes the rows of what has changed, with columns as wide as those of all.
-func (w *watcher) print(ctx context.Context, all, changed []resource) error {
+func (w *watcher) print(all, changed []resource) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	t, err := w.tableOf(ctx, append(changed, all...), w.format.kind == "wide")
-	if err != nil {
-		return err
-	}
-	lines, err := t.lines(w.colour)
+	lines, err := w.tableOf(append(changed, all...), w.format.kind == "wide").lines(w.colour)
 	if err != nil {
 		return err
 	}
@@ -172,11 +169,6 @@ func (w *watcher) print(ctx context.Context, all, changed []resource) error {
 		}
 	}
 	return nil
-}
-
-// ended reports whether nothing is left of what was named.
-func (w *watcher) ended(args []string) bool {
-	return len(w.seen) == 0 && (len(args) > 1 || canonical(args[0]) == "")
 }
 
 // differs reports whether a change is worth a line: heartbeats and the passing of time are not.

@@ -39,7 +39,7 @@ func parseYAML(text []byte) ([]json.RawMessage, error) {
 		case err != nil:
 			return nil, usage("", "neither YAML nor JSON: %s", fault(err))
 		}
-		datesAsText(&n)
+		asJSON(&n)
 		var v any
 		if err := n.Decode(&v); err != nil {
 			return nil, usage("", "YAML that is no JSON: %s", fault(err))
@@ -49,19 +49,22 @@ func parseYAML(text []byte) ([]json.RawMessage, error) {
 		}
 		value, err := json.Marshal(v)
 		if err != nil {
-			return nil, usage("", "YAML that is no JSON: %v", err)
+			return nil, usage("", "YAML that is no JSON: it has a name or a number that JSON does not have")
 		}
 		values = append(values, value)
 	}
 }
 
-// datesAsText makes of dates the strings that they are in JSON.
-func datesAsText(n *yaml.Node) {
+// asJSON makes of dates, and of names such as 80, the strings that they are in JSON.
+func asJSON(n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!timestamp" {
 		n.Tag = "!!str"
 	}
-	for _, c := range n.Content {
-		datesAsText(c)
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.ScalarNode && c.ShortTag() != "!!merge" {
+			c.Tag = "!!str"
+		}
+		asJSON(c)
 	}
 }
 
@@ -88,8 +91,10 @@ func encodeYAML(v any) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// paragraph is a text of several lines that is best read as such.
-var paragraph = regexp.MustCompile(`^[[:graph:]][[:print:]]*(\n[[:print:]]*)*$`)
+// paragraph reports whether a text of several lines is best read as such.
+func paragraph(text string) bool {
+	return text[0] > ' ' && !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && (r < ' ' || r > '~') })
+}
 
 // nodeOf reads the next JSON value.
 func nodeOf(dec *json.Decoder) (*yaml.Node, error) {
@@ -102,7 +107,7 @@ func nodeOf(dec *json.Decoder) (*yaml.Node, error) {
 		return collectionOf(dec, t)
 	case string:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: t}
-		if t == "<<" || strings.ContainsFunc(t, unicode.IsControl) && !paragraph.MatchString(t) {
+		if t == "<<" || strings.ContainsFunc(t, unicode.IsControl) && !paragraph(t) {
 			n.Style = yaml.DoubleQuotedStyle // So that what a terminal would obey is escaped, and << is no merge.
 		}
 		return n, nil
