@@ -21,7 +21,7 @@ func conformanceCommand(g *globals) *cobra.Command {
 		Long: "conformance runs " + kit + ", a program beside cls, on the service that cls would call. It says of each promise of the\n" +
 			"contract whether the service keeps it, and ends with 1 when it does not keep one. docs/conformance.md has its flags and\n" +
 			"the checks.",
-		Example:               "  cls conformance --url http://localhost:8080 --pubsub localhost:8085 --project cls-local",
+		Example:               "  cls conformance --url http://localhost:8080 --pubsub localhost:8085",
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,
 		RunE:                  func(cmd *cobra.Command, args []string) error { return g.become(cmd.Root().PersistentFlags(), args) },
