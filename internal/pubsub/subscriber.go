@@ -24,6 +24,9 @@ const (
 	// lease is how far a client that lives extends that at a time. What a process had when it was killed is delivered
 	// again within it; the client's own first lease is a minute.
 	lease = 10 * time.Second
+	// streams is how many connections a receiver takes events from. Google's service fills one; its fake, behind which
+	// dev and tests run, feeds each a hundred events a second.
+	streams = 4
 	// What was given back is delivered again after a pause that grows from leastRetry to mostRetry.
 	leastRetry = 10 * time.Second
 	mostRetry  = 10 * time.Minute
@@ -126,7 +129,7 @@ func (d Delivery) Nack() { d.message.Nack() }
 // What is no event is logged and acknowledged: it never will be one.
 func (s *Service) Receive(ctx context.Context, subscription string, take func(Delivery)) error {
 	sub := s.client.Subscriber(subscription)
-	sub.ReceiveSettings.NumGoroutines = 1
+	sub.ReceiveSettings.NumGoroutines = streams
 	sub.ReceiveSettings.MaxDurationPerAckExtension = lease
 	err := sub.Receive(ctx, func(ctx context.Context, m *pubsub.Message) {
 		r, err := Decode(m.Data, m.Attributes)
