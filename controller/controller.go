@@ -143,7 +143,7 @@ func (o *Options) setDefaults() error {
 	o.DeliveryAttempts = cmp.Or(o.DeliveryAttempts, 20)
 	o.heartbeat = cmp.Or(o.heartbeat, time.Minute)
 	if o.Concurrency < 0 {
-		faults = append(faults, fmt.Errorf("Concurrency: %d is less than 1", o.Concurrency))
+		faults = append(faults, fmt.Errorf("%d is no Concurrency", o.Concurrency))
 	}
 	for name, d := range map[string]time.Duration{
 		"FirstRetry": o.FirstRetry, "LongestRetry": o.LongestRetry, "ProgressAfter": o.ProgressAfter, "DrainTimeout": o.DrainTimeout,

@@ -135,7 +135,7 @@ func TestMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	for run := range 2 {
 		hold := make(chan struct{})
-		j := newJournal(func(ctx context.Context, _ int, req controller.Request) (controller.Result, error) {
+		j := newJournal(func(ctx context.Context, _ int, _ controller.Request) (controller.Result, error) {
 			select {
 			case <-hold:
 				return controller.Result{}, controller.Terminal("No", nil)

@@ -184,7 +184,14 @@ func (w *worker) tell(ctx context.Context, req Request, own v1.ControllerStatus,
 // isRefusal reports whether the service will never take a report.
 func isRefusal(err error) bool {
 	e, ok := errors.AsType[*client.Error](err)
-	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusRequestEntityTooLarge || e.Status == http.StatusUnprocessableEntity)
+	if !ok {
+		return false
+	}
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
 }
 
 func invalidResult(err error) *Error {
@@ -254,25 +261,24 @@ func (w *worker) call(ctx context.Context, req Request, own v1.ControllerStatus)
 
 // guarded calls the author's code in a goroutine of its own, so that one cluster takes no others along: neither by a panic
 // nor by an end of the goroutine, as of a failed test.
-func (w *worker) guarded(ctx context.Context, do func() error) (failure *Error) {
-	ended := make(chan struct{})
-	failure = &Error{Type: v1.ErrorSystem, Code: "Exited", Err: errors.New("the code has ended its goroutine")}
+func (w *worker) guarded(ctx context.Context, do func() error) *Error {
+	ended := make(chan *Error, 1)
 	go func() {
-		defer close(ended)
+		failure := &Error{Type: v1.ErrorSystem, Code: "Exited", Err: errors.New("the code has ended its goroutine")}
 		defer func() {
 			if p := recover(); p != nil {
 				w.log.ErrorContext(ctx, "the controller's code panicked", "panic", p, "stack", string(debug.Stack()))
 				failure = &Error{Type: v1.ErrorSystem, Code: "Panic", Err: fmt.Errorf("panic: %v", p)}
 			}
+			ended <- failure
 		}()
 		if err := do(); err != nil {
 			failure = failureOf(err) // Its words are the author's code too.
-			return
+		} else {
+			failure = nil
 		}
-		failure = nil
 	}()
-	<-ended
-	return failure
+	return <-ended
 }
 
 // progress reports that work on a new generation is under way, when it has lasted a while. The returned func ends that: no

@@ -15,7 +15,8 @@ const controllerColumns = `name, registered, platforms, kinds, finalizes, requir
 
 func scanController(row pgx.CollectableRow) (c models.Controller, err error) {
 	r := &c.Registration
-	err = row.Scan(&c.Name, &c.Registered, &r.Platforms, &r.Kinds, &r.Finalizes, &r.Required, &c.Required, &c.Turns, &c.RetiredAt, &c.LetGoAt, &c.HeardAt)
+	err = row.Scan(&c.Name, &c.Registered, &r.Platforms, &r.Kinds, &r.Finalizes, &r.Required, &c.Required, &c.Turns,
+		&c.RetiredAt, &c.LetGoAt, &c.HeardAt)
 	return c, err
 }
 

@@ -100,10 +100,10 @@ func (s *Service) EnsureSubscription(ctx context.Context, sub Subscription) erro
 		created.DeadLetterPolicy = &pb.DeadLetterPolicy{DeadLetterTopic: dead.name, MaxDeliveryAttempts: sub.Attempts}
 	}
 	_, err := s.client.SubscriptionAdminClient.CreateSubscription(ctx, created)
-	switch status.Code(err) {
-	case codes.OK, codes.AlreadyExists:
+	switch code := status.Code(err); {
+	case err == nil || code == codes.AlreadyExists:
 		return nil
-	case codes.PermissionDenied:
+	case code == codes.PermissionDenied:
 		s.log.WarnContext(ctx, "subscription may not be created; it is taken to exist", "subscription", sub.Name, "error", err)
 		return nil
 	}
