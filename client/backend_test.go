@@ -149,6 +149,12 @@ func TestLifeOfANodePool(t *testing.T) {
 			t.Errorf("walked to %+v", p)
 		}
 	}
+	beyond := user.NodePools(ctx, client.NodePoolListOptions{ListOptions: client.ListOptions{Offset: 1}})
+	for range 2 {
+		for p, err := range beyond {
+			t.Errorf("walked to %+v, %v", p, err)
+		}
+	}
 	want[v1.ReportResult](t)(robot.ReportNodePoolStatus(ctx, created.ID, v1.StatusReport{
 		ControllerName: "nodes", Conditions: []v1.ReportedCondition{{Type: v1.ConditionAvailable, Status: v1.ConditionTrue}},
 	}))
@@ -225,6 +231,17 @@ func TestWalks(t *testing.T) {
 	first := want[v1.ClusterList](t)(user.ListClusters(t.Context(), client.ListOptions{OrderBy: "name", Limit: page, ExactTotal: true}))
 	if names := walk(client.ListOptions{OrderBy: "name", Limit: page, PageToken: first.NextPageToken}); len(names) != all-page || names[0] != "c-10" {
 		t.Errorf("from a token on walked through %v", names)
+	}
+	again := user.Clusters(t.Context(), client.ListOptions{OrderBy: "name", Limit: page, Offset: 5})
+	for range 2 {
+		n := 0
+		for _, err := range again {
+			must(t, err)
+			n++
+		}
+		if n != all-5 {
+			t.Errorf("from the sixth on walked through %d", n)
+		}
 	}
 	for _, err := range user.Clusters(t.Context(), client.ListOptions{OrderBy: "colour"}) {
 		if !errors.Is(err, client.ErrInvalidQuery) {

@@ -75,6 +75,18 @@ func TestEveryCodeComesBack(t *testing.T) {
 	}
 }
 
+// TestAGatewayThatLimits answers 429 in words of its own, or in the service's.
+func TestAGatewayThatLimits(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"", "slow down", `{"error":{"code":429}}`, refuse("RATE_LIMITED"), refuse("QUOTA")} {
+		c := on(t, func(*http.Request) (*http.Response, error) { return answer(429, body), nil }, client.Options{Retry: client.Retry{Attempts: 1}})
+		_, err := c.GetCluster(t.Context(), "c")
+		if !errors.Is(err, client.ErrRateLimited) || errors.Is(err, client.ErrUnavailable) {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+}
+
 // TestWhatGoesOverTheWire looks at a request.
 func TestWhatGoesOverTheWire(t *testing.T) {
 	t.Parallel()

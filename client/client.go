@@ -23,8 +23,9 @@ type Options struct {
 	Header http.Header
 	// UserAgent names the program that calls; default cls-backend-client.
 	UserAgent string
-	// HTTP carries the requests. Default is a client that follows no redirect, since it would take
-	// the caller's identity along.
+	// HTTP carries the requests. Default is a client that gives a try up after 30 seconds, and follows no redirect, since it
+	// would take the caller's identity along. One of the caller's own has the time that it says: without any, a service
+	// that never answers is waited for until the context ends.
 	HTTP *http.Client
 	// Retry says how often what may be repeated is repeated.
 	Retry Retry
@@ -39,6 +40,9 @@ type Retry struct {
 	FirstPause   time.Duration
 	LongestPause time.Duration
 }
+
+// patience is how long a try may take: longer than any the service is meant to take.
+const patience = 30 * time.Second
 
 // Client calls one service. It is safe for concurrent use.
 type Client struct {
@@ -66,7 +70,7 @@ func New(address string, o Options) (*Client, error) {
 		transport, _ := http.DefaultTransport.(*http.Transport) // It is one, by its documentation.
 		transport = transport.Clone()
 		transport.MaxIdleConnsPerHost = 32 // They are all to one host.
-		o.HTTP = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		o.HTTP = &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		}}
 	}

@@ -22,10 +22,11 @@ func (c *Client) ListClusters(ctx context.Context, o ListOptions) (v1.ClusterLis
 func (c *Client) Clusters(ctx context.Context, o ListOptions) iter.Seq2[v1.Cluster, error] {
 	o.Limit = cmp.Or(o.Limit, biggestPage)
 	return walk(o.PageToken, func(token string) (v1.ClusterList, error) {
-		if o.PageToken = token; token != "" {
-			o.Offset = 0
+		page := o // The walk may be gone again.
+		if page.PageToken = token; token != "" {
+			page.Offset = 0
 		}
-		return c.ListClusters(ctx, o)
+		return c.ListClusters(ctx, page)
 	}, func(l v1.ClusterList) ([]v1.Cluster, string) { return l.Clusters, l.NextPageToken })
 }
 

@@ -42,7 +42,7 @@ func (e *Error) Error() string {
 // Is reports whether target is the Err value of the same code.
 func (e *Error) Is(target error) bool {
 	code, ok := target.(codeError)
-	return ok && v1.Code(code) == e.Code
+	return ok && (v1.Code(code) == e.Code || code == ErrRateLimited && e.Status == http.StatusTooManyRequests)
 }
 
 // codeError is what an Error of a code is equal to.
@@ -77,10 +77,12 @@ const (
 	ErrIdempotencyKeyReused = codeError(v1.CodeIdempotencyKeyReused)
 	ErrInternal             = codeError(v1.CodeInternal)
 	ErrUnavailable          = codeError(v1.CodeUnavailable)
+	// ErrRateLimited is any answer of status 429. The service sends none; a gateway before it may.
+	ErrRateLimited = codeError("RATE_LIMITED")
 )
 
 // refusal reads an answer that is no success. One that is not the service's, of a proxy before it, counts as
-// UNAVAILABLE when its status says so.
+// UNAVAILABLE or RATE_LIMITED when its status says so.
 func refusal(status int, header http.Header, text []byte) *Error {
 	e := &Error{Status: status, RequestID: header.Get("X-Request-ID"), RetryAfter: retryAfter(header.Get("Retry-After"), time.Now())}
 	var body v1.ErrorBody
@@ -92,6 +94,8 @@ func refusal(status int, header http.Header, text []byte) *Error {
 	switch status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		e.Code, e.Message = v1.CodeUnavailable, "the service cannot be reached: "+http.StatusText(status)
+	case http.StatusTooManyRequests:
+		e.Code, e.Message = v1.Code(ErrRateLimited), "a gateway asks for fewer calls"
 	}
 	return e
 }

@@ -22,10 +22,11 @@ func (c *Client) ListNodePools(ctx context.Context, o NodePoolListOptions) (v1.N
 func (c *Client) NodePools(ctx context.Context, o NodePoolListOptions) iter.Seq2[v1.NodePool, error] {
 	o.Limit = cmp.Or(o.Limit, biggestPage)
 	return walk(o.PageToken, func(token string) (v1.NodePoolList, error) {
-		if o.PageToken = token; token != "" {
-			o.Offset = 0
+		page := o // The walk may be gone again.
+		if page.PageToken = token; token != "" {
+			page.Offset = 0
 		}
-		return c.ListNodePools(ctx, o)
+		return c.ListNodePools(ctx, page)
 	}, func(l v1.NodePoolList) ([]v1.NodePool, string) { return l.NodePools, l.NextPageToken })
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,9 +36,16 @@ const Patience = time.Minute
 // Backend is a running service. Its methods fail the test when they cannot do what they are for, so they are called from
 // the goroutine of the test; those that say so are safe for others.
 type Backend struct {
-	t      testing.TB
-	api    *faulty
-	pubsub *dev.PubSub
+	t       testing.TB
+	api     *faulty
+	pubsub  *dev.PubSub
+	clients *clients
+}
+
+// clients are those of a backend, one for each identity.
+type clients struct {
+	mu sync.Mutex
+	of map[string]*client.Client
 }
 
 // shared says that the tests of this process share a PostgreSQL, which Main ends.
@@ -65,8 +73,13 @@ func NewBackend(t testing.TB, settings ...string) *Backend {
 	if err != nil {
 		t.Fatalf("clstest: the settings are wrong:\n%v", err)
 	}
-	b := &Backend{t: t, pubsub: ps}
+	b := &Backend{t: t, pubsub: ps, clients: &clients{of: map[string]*client.Client{}}}
 	b.api = newFaulty(t, b.start(cfg))
+	t.Cleanup(func() {
+		for _, c := range b.clients.of {
+			c.Close()
+		}
+	})
 	return b
 }
 
@@ -122,13 +135,18 @@ func (b *Backend) PubSub() controller.PubSub {
 	return controller.PubSub{ProjectID: config.EmulatorProject, EmulatorHost: b.pubsub.Addr()}
 }
 
-// Client is one that calls as somebody. It is safe for concurrent use.
+// Client is the one that calls as somebody, and ends with the backend. It is safe for concurrent use.
 func (b *Backend) Client(identity string) *client.Client {
+	b.clients.mu.Lock()
+	defer b.clients.mu.Unlock()
+	if c := b.clients.of[identity]; c != nil {
+		return c
+	}
 	c, err := client.New(b.URL(), client.Options{Identity: identity})
 	if err != nil { // The address is ours.
 		panic("clstest: " + err.Error())
 	}
-	b.t.Cleanup(c.Close)
+	b.clients.of[identity] = c
 	return c
 }
 

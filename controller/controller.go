@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ import (
 // Options say who a controller is and what it works on. The zero value of each field but Name has a default.
 type Options struct {
 	// Name is that of the controller's reports, its entry in the registry and its subscriptions. Processes of one name
-	// share the work.
+	// share the work; see what the package says of several.
 	Name string
 	// Platforms are those that it works on, whatever the case; default all.
 	Platforms []string
@@ -45,21 +46,25 @@ type Options struct {
 	// DrainTimeout is how long reconciles in hand may go on when the controller is to stop; default 10s.
 	DrainTimeout time.Duration
 	// DeliveryAttempts is how often an event that could not be handled is delivered before it goes to the dead letter
-	// topic, NAME-dead-letter: 5 to 100; default 20. It counts when the subscription is created, and so do Platforms.
+	// topic, NAME-dead-letter: 5 to 100; default 20. It counts when the subscription is created, and so do Platforms; one that
+	// exists is left as it is, and one that may not be created is taken to exist.
 	DeliveryAttempts int
 
 	// Client calls the service. Default is one of the environment: CLS_URL (http://127.0.0.1:8080) and CLS_IDENTITY
-	// (controller@system.local).
+	// (controller@system.local). One with an HTTP client of its own needs a timeout there, or a service that does not
+	// answer holds up all work.
 	Client *client.Client
 	// PubSub is where events come from.
 	PubSub PubSub
 	// Log receives what happens, and the failures of reconciles; default [slog.Default].
 	Log *slog.Logger
-	// Metrics receives the controller's metrics, which carry its name in the label controller; default
+	// Metrics receives the controller's metrics while it runs, which carry its name in the label controller; default
 	// none. An error to register them fails the start.
 	Metrics prometheus.Registerer
 	// Ready is called once, when events are received: what changes from then on is heard of. Default nothing.
 	Ready func()
+
+	heartbeat time.Duration // how often it registers again; default 1m
 }
 
 // PubSub is where events come from. The zero value of each field has a default.
@@ -103,6 +108,7 @@ func Run(ctx context.Context, r Reconciler, o Options) error {
 	if err != nil {
 		return err
 	}
+	defer w.metrics.unregister()
 	if err := w.register(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -135,6 +141,17 @@ func (o *Options) setDefaults() error {
 	o.ProgressAfter = cmp.Or(o.ProgressAfter, time.Second)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 10*time.Second)
 	o.DeliveryAttempts = cmp.Or(o.DeliveryAttempts, 20)
+	o.heartbeat = cmp.Or(o.heartbeat, time.Minute)
+	if o.Concurrency < 0 {
+		faults = append(faults, fmt.Errorf("%d is no Concurrency", o.Concurrency))
+	}
+	for name, d := range map[string]time.Duration{
+		"FirstRetry": o.FirstRetry, "LongestRetry": o.LongestRetry, "ProgressAfter": o.ProgressAfter, "DrainTimeout": o.DrainTimeout,
+	} {
+		if d < 0 {
+			faults = append(faults, fmt.Errorf("%s: %v is less than nothing", name, d))
+		}
+	}
 	if o.DeliveryAttempts < 5 || o.DeliveryAttempts > 100 {
 		faults = append(faults, fmt.Errorf("DeliveryAttempts: %d is not between 5 and 100", o.DeliveryAttempts))
 	}
@@ -182,23 +199,51 @@ func (o *Options) setClient() error {
 
 // register enters the controller into the registry, as soon as the service can be reached. A refusal is an error.
 func (w *worker) register(ctx context.Context) error {
-	body := v1.RegisterController{Platforms: w.options.Platforms, Finalizes: w.finalizer != nil, Required: w.options.Required}
-	for _, k := range w.options.Kinds {
-		body.Kinds = append(body.Kinds, string(k))
-	}
 	pause := backoff{first: firstPause, longest: longestPause}
 	for said := false; ; said = true {
-		_, err := w.options.Client.RegisterController(ctx, w.options.Name, body)
+		_, err := w.options.Client.RegisterController(ctx, w.options.Name, w.registration())
 		e, refused := errors.AsType[*client.Error](err)
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil //nolint:nilerr // it is to stop, which is no failure
-		case refused && e.Status < 500 && e.Status != 429:
+		case refused && e.Status < 500 && e.Status != http.StatusTooManyRequests:
 			return fmt.Errorf("register controller %s: %w", w.options.Name, err)
 		case !said:
 			w.log.WarnContext(ctx, "waiting for the service", "address", w.options.Client.Address(), "error", err)
 		}
 		pause.wait(ctx)
+	}
+}
+
+func (w *worker) registration() v1.RegisterController {
+	body := v1.RegisterController{Platforms: w.options.Platforms, Finalizes: w.finalizer != nil, Required: w.options.Required}
+	for _, k := range w.options.Kinds {
+		body.Kinds = append(body.Kinds, string(k))
+	}
+	return body
+}
+
+// beat registers again now and then until ctx ends: it is heard of though it has nothing to report on, and known again
+// after a restore of the service's database. Who was retired stays so.
+func (w *worker) beat(ctx context.Context) {
+	tick := time.NewTicker(w.options.heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		entry, err := w.options.Client.GetController(ctx, w.options.Name)
+		switch {
+		case err == nil && entry.RetiredAt != nil:
+			w.sayRetired(ctx)
+		case err == nil || errors.Is(err, client.ErrNotFound):
+			_, err = w.options.Client.RegisterController(ctx, w.options.Name, w.registration())
+		}
+		if err != nil && ctx.Err() == nil {
+			w.log.DebugContext(ctx, "the controller could not register again", "error", err)
+		}
 	}
 }
 
@@ -221,6 +266,7 @@ func (w *worker) run(ctx context.Context, events *pubsub.Service) error {
 			}
 		})
 	}
+	receivers.Go(func() { w.beat(ctx) })
 	ready := sync.WaitGroup{}
 	for _, k := range w.options.Kinds {
 		ready.Add(1)
@@ -267,8 +313,11 @@ func (w *worker) receive(ctx context.Context, events *pubsub.Service, kind Kind,
 		if err == nil {
 			w.log.InfoContext(ctx, "receiving events", "subscription", sub.Name)
 			subscribed()
-			pause.reset()
+			began := time.Now()
 			err = events.Receive(ctx, sub.Name, func(d pubsub.Delivery) { w.accept(kind, d) })
+			if time.Since(began) > longestPause { // It was no subscription that is denied or missing.
+				pause.reset()
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			w.log.WarnContext(ctx, "no events are received; trying again", "subscription", sub.Name, "error", err)
@@ -291,8 +340,10 @@ func (w *worker) accept(kind Kind, d pubsub.Delivery) {
 	if kind == KindNodePool {
 		id = d.Event.NodePoolID
 	}
-	// A subscription that somebody made without a filter delivers the others' events too.
-	if d.Platform != "" && !w.mine(d.Platform) || d.Platform == "" && kind == KindCluster && len(w.options.Platforms) > 0 {
+	// A subscription that somebody made without a filter delivers the others' events too. A deletion may wait for this
+	// controller though the resource has left its platform: what it has reported says so.
+	elsewhere := d.Platform != "" && !w.mine(d.Platform) || d.Platform == "" && kind == KindCluster && len(w.options.Platforms) > 0
+	if elsewhere && (w.finalizer == nil || !pubsub.IsDeletion(d.Event)) {
 		w.metrics.event(outcomeForeign)
 		d.Ack()
 		return

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -18,14 +19,20 @@ type Error struct {
 	Code string
 	// UserActionable says that the user can mend it.
 	UserActionable bool
-	// RetryAfter is when to try again; 0 for the pause that grows with each failure.
+	// RetryAfter is when to try again, and not before unless the resource changes or a user asks; 0 for the pause that grows
+	// with each failure, which a wake-up of the service may cut short.
 	RetryAfter time.Duration
 	// Err is what went wrong.
 	Err error
 }
 
 // Error implements error.
-func (f *Error) Error() string { return f.Err.Error() }
+func (f *Error) Error() string {
+	if f.Err == nil {
+		return cmp.Or(f.Code, f.Type, "failed")
+	}
+	return f.Err.Error()
+}
 
 // Unwrap returns what went wrong.
 func (f *Error) Unwrap() error { return f.Err }
@@ -35,25 +42,22 @@ func Terminal(code string, err error) error {
 	return &Error{Type: v1.ErrorConfiguration, Code: code, UserActionable: true, Err: err}
 }
 
-// RetryAfter says when it is worth trying again.
+// RetryAfter says when it is worth trying again. Until then this process leaves the resource alone, whatever wakes it but a
+// change or a user.
 func RetryAfter(d time.Duration, err error) error {
 	return &Error{Type: v1.ErrorTransient, RetryAfter: d, Err: err}
 }
 
-// failureOf returns what an error says of itself. One that says nothing passes.
-func failureOf(err error) Error {
-	f := Error{Type: v1.ErrorTransient, Err: err}
+// failureOf returns what an error says of itself, in words that need nobody's code any more. One that says nothing passes.
+func failureOf(err error) *Error {
+	f := Error{}
 	if found, ok := errors.AsType[*Error](err); ok {
 		f = *found
-		f.Err = err // With what was said around it.
 	}
-	if f.Type == "" {
-		f.Type = v1.ErrorTransient
-	}
-	if f.Code == "" {
-		f.Code = "ReconcileFailed"
-	}
-	return f
+	f.Err = errors.New(err.Error()) // With what was said around it.
+	f.Type = cmp.Or(f.Type, v1.ErrorTransient)
+	f.Code = cmp.Or(f.Code, "ReconcileFailed")
+	return &f
 }
 
 func (f *Error) terminal() bool { return f.Type == v1.ErrorConfiguration || f.Type == v1.ErrorFatal }

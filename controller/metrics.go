@@ -12,7 +12,9 @@ const (
 	outcomeDone        = "done"        // reconciled, and reported
 	outcomeStale       = "stale"       // handled before, or older than what was
 	outcomeForeign     = "foreign"     // of another platform
+	outcomeEarly       = "early"       // a wake-up before the time that the author has named
 	outcomeGone        = "gone"        // the resource does not exist any more
+	outcomeRetired     = "retired"     // reconciled, but the controller is retired: the report counts nowhere
 	outcomeUnreported  = "unreported"  // given back: nothing could be read or reported
 	outcomeInterrupted = "interrupted" // given back: the controller was stopped
 )
@@ -21,6 +23,9 @@ const (
 type metrics struct {
 	events *prometheus.CounterVec
 	calls  *prometheus.HistogramVec
+
+	registry   prometheus.Registerer // nil when nobody looks
+	registered []prometheus.Collector
 }
 
 func newMetrics(o Options, q *queue) (*metrics, error) {
@@ -39,20 +44,29 @@ func newMetrics(o Options, q *queue) (*metrics, error) {
 	if o.Metrics == nil {
 		return m, nil
 	}
-	labelled := prometheus.WrapRegistererWith(prometheus.Labels{"controller": o.Name}, o.Metrics)
+	m.registry = prometheus.WrapRegistererWith(prometheus.Labels{"controller": o.Name}, o.Metrics)
 	for _, c := range []prometheus.Collector{m.events, m.calls, waiting} {
-		if err := labelled.Register(c); err != nil {
+		if err := m.registry.Register(c); err != nil {
+			m.unregister()
 			return nil, fmt.Errorf("register the metrics of controller %s: %w", o.Name, err)
 		}
+		m.registered = append(m.registered, c)
 	}
 	return m, nil
 }
 
+// unregister leaves the registry as it was, for the next who runs.
+func (m *metrics) unregister() {
+	for _, c := range m.registered {
+		m.registry.Unregister(c)
+	}
+}
+
 func (m *metrics) event(outcome string) { m.events.WithLabelValues(outcome).Inc() }
 
-func (m *metrics) called(what string, err error, took time.Duration) {
+func (m *metrics) called(what string, failed bool, took time.Duration) {
 	outcome := "ok"
-	if err != nil {
+	if failed {
 		outcome = "error"
 	}
 	m.calls.WithLabelValues(what, outcome).Observe(took.Seconds())

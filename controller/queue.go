@@ -29,6 +29,10 @@ type job struct {
 	event     v1.Event // the latest; zero for a pause that has run out
 	ids       []string // of all events
 	events    []delivery
+	// due says that a pause has run out: the resource is looked at whatever the events are worth.
+	due bool
+	// pressing says that one of the events is more than a wake-up by the clock or by another controller's report.
+	pressing bool
 }
 
 // settle acknowledges all events of the job, or gives them back.
@@ -59,17 +63,59 @@ func newQueue() *queue {
 	return &queue{jobs: map[key]job{}, busy: map[key]bool{}, timers: map[key]*time.Timer{}, ready: make(chan struct{}, 1)}
 }
 
-// add has a resource reconciled; what waits already takes the event along. After close events are given back.
+// add has a resource reconciled; what waits already takes the event along. After close events are given back. A pause goes
+// on: who looks at the resource ends it.
 func (q *queue) add(k key, clusterID string, e v1.Event, d delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		if d != nil {
-			d.Nack()
-		}
+		d.Nack()
 		return
 	}
-	q.stopTimer(k)
+	q.put(k, clusterID, func(j *job) {
+		j.ids, j.events = append(j.ids, e.ID), append(j.events, d)
+		j.pressing = j.pressing || !isWake(e)
+		if e.Generation >= j.event.Generation {
+			j.event = e
+		}
+	})
+}
+
+// isWake reports whether nothing has been asked for by an event but to look again.
+func isWake(e v1.Event) bool {
+	by := e.Metadata.TriggeredBy
+	return by == v1.TriggeredByScheduler || by == v1.TriggeredByReactive
+}
+
+// addAfter has a resource reconciled after a pause, which takes the place of one that lasts. stopPause ends it.
+func (q *queue) addAfter(k key, clusterID string, pause time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	q.dropTimer(k)
+	var timer *time.Timer
+	timer = time.AfterFunc(pause, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.timers[k] == timer { // None has taken its place.
+			delete(q.timers, k)
+			q.put(k, clusterID, func(j *job) { j.due = true })
+		}
+	})
+	q.timers[k] = timer
+}
+
+// stopPause forgets the pause of a resource, which is being looked at or never will be again.
+func (q *queue) stopPause(k key) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropTimer(k)
+}
+
+// put changes the job that waits for a resource, or a new one; the caller holds the lock.
+func (q *queue) put(k key, clusterID string, change func(*job)) {
 	j, waits := q.jobs[k]
 	if !waits {
 		j = job{key: k, clusterID: clusterID}
@@ -77,25 +123,9 @@ func (q *queue) add(k key, clusterID string, e v1.Event, d delivery) {
 			q.waiting = append(q.waiting, k)
 		}
 	}
-	if d != nil {
-		j.ids, j.events = append(j.ids, e.ID), append(j.events, d)
-		if e.Generation >= j.event.Generation {
-			j.event = e
-		}
-	}
+	change(&j)
 	q.jobs[k] = j
 	q.signal()
-}
-
-// addAfter has a resource reconciled after a pause, unless an event comes before.
-func (q *queue) addAfter(k key, clusterID string, pause time.Duration) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if _, waits := q.jobs[k]; waits || q.closed {
-		return
-	}
-	q.stopTimer(k)
-	q.timers[k] = time.AfterFunc(pause, func() { q.add(k, clusterID, v1.Event{}, nil) })
 }
 
 // take returns the next job, or false once ctx has ended. The caller calls done for it.
@@ -138,7 +168,7 @@ func (q *queue) close() {
 	defer q.mu.Unlock()
 	q.closed = true
 	for k := range q.timers {
-		q.stopTimer(k)
+		q.dropTimer(k)
 	}
 	for k, j := range q.jobs {
 		j.settle(false)
@@ -154,8 +184,8 @@ func (q *queue) length() int {
 	return len(q.jobs)
 }
 
-// stopTimer forgets a pause; the caller holds the lock.
-func (q *queue) stopTimer(k key) {
+// dropTimer forgets a pause; the caller holds the lock.
+func (q *queue) dropTimer(k key) {
 	if t := q.timers[k]; t != nil {
 		t.Stop()
 		delete(q.timers, k)

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,53 +42,99 @@ func TestABurstIsOneJob(t *testing.T) {
 	}
 }
 
-// TestADuplicateHidesNoNewEvent of its burst: only one in which all are known is dropped.
-func TestADuplicateHidesNoNewEvent(t *testing.T) {
+// TestAPauseRunsOut whatever events come before, until somebody who looks ends it: an event may turn out to be a duplicate,
+// on which nobody looks.
+func TestAPauseRunsOut(t *testing.T) {
 	t.Parallel()
-	q, k, m := newQueue(), key{KindCluster, "c"}, &memory{}
-	m.note([]string{"old"})
-	for _, id := range []string{"new", "old"} {
-		q.add(k, "c", v1.Event{ID: id, Generation: 1}, &parcel{})
-	}
-	j, _ := q.take(t.Context())
-	if m.knows(j.ids) {
-		t.Error("a new event is dropped with the duplicate that came after it")
-	}
-	if m.note(j.ids); !m.knows(j.ids) {
-		t.Error("what was handled is not known")
-	}
-	for range remembered {
-		m.note([]string{"another"})
-	}
-	if len(m.events) != remembered || m.knows([]string{"old"}) {
-		t.Errorf("remembers %d events", len(m.events))
+	const soon, late = time.Minute, time.Hour
+	k := key{KindNodePool, "p"}
+	event := func(q *queue) { q.add(k, "c", v1.Event{Generation: 1}, &parcel{}) }
+	for why, row := range map[string]struct {
+		before func(q *queue)
+		events int
+		after  time.Duration // until the resource is due; 0 for never
+	}{
+		"alone":               {func(q *queue) { q.addAfter(k, "c", soon) }, 0, soon},
+		"the last counts":     {func(q *queue) { q.addAfter(k, "c", soon); q.addAfter(k, "c", late) }, 0, late},
+		"an earlier one":      {func(q *queue) { q.addAfter(k, "c", late); q.addAfter(k, "c", soon) }, 0, soon},
+		"is ended":            {func(q *queue) { q.addAfter(k, "c", soon); q.stopPause(k) }, 0, 0},
+		"ends with the queue": {func(q *queue) { q.addAfter(k, "c", soon); q.close() }, 0, 0},
+		"not after its end":   {func(q *queue) { q.close(); q.addAfter(k, "c", soon) }, 0, 0},
+		"an event comes": {func(q *queue) {
+			q.addAfter(k, "c", soon)
+			event(q)
+			handle(q, k)
+		}, 0, soon},
+		"an event waits": {func(q *queue) {
+			event(q)
+			q.addAfter(k, "c", soon)
+			handle(q, k)
+		}, 0, soon},
+		"an event waits still": {func(q *queue) {
+			q.addAfter(k, "c", soon)
+			q.busy[k] = true
+			event(q)
+			time.AfterFunc(soon+1, func() { q.done(k) })
+		}, 1, soon + 1},
+	} {
+		t.Run(why, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				q, began := newQueue(), time.Now()
+				row.before(q)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*late)
+				defer cancel()
+				j, ok := q.take(ctx)
+				if ok != (row.after > 0) || ok && (!j.due || j.clusterID != "c" || len(j.events) != row.events || time.Since(began) != row.after) {
+					t.Errorf("took %+v after %v", j, time.Since(began))
+				}
+				if len(q.timers) > 0 {
+					t.Error("a pause is left")
+				}
+			})
+		})
 	}
 }
 
-// TestAPauseRunsOut unless an event comes before.
-func TestAPauseRunsOut(t *testing.T) {
+// handle takes a job that is there and not due, and does nothing for it.
+func handle(q *queue, k key) {
+	if j, ok := q.take(context.Background()); !ok || j.due || len(j.events) != 1 {
+		panic("took another job")
+	}
+	q.done(k)
+}
+
+// TestAWakeIsNotPressing, but what comes with it may be.
+func TestAWakeIsNotPressing(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		q, k := newQueue(), key{KindNodePool, "p"}
-		began := time.Now()
-		q.addAfter(k, "c", time.Hour)
-		q.addAfter(k, "c", time.Minute) // The last one counts.
-		if j, ok := q.take(t.Context()); !ok || j.clusterID != "c" || time.Since(began) != time.Minute {
-			t.Errorf("took %+v after %v", j, time.Since(began))
+	q, k := newQueue(), key{KindCluster, "c"}
+	for _, row := range []struct {
+		by   string
+		want bool
+	}{
+		{v1.TriggeredByScheduler, false}, {v1.TriggeredByReactive, false}, {v1.TriggeredByManual, true}, {v1.TriggeredByReactive, true},
+	} {
+		q.add(k, "c", v1.Event{Metadata: v1.EventMetadata{TriggeredBy: row.by}}, &parcel{})
+		if got := q.jobs[k].pressing; got != row.want {
+			t.Errorf("with one by %s: %t", row.by, got)
 		}
-		q.done(k)
-		q.addAfter(k, "c", time.Minute)
-		q.add(k, "c", v1.Event{}, &parcel{})
-		if _, ok := q.take(t.Context()); !ok || time.Since(began) != time.Minute {
-			t.Error("an event waits for the pause")
+	}
+}
+
+// TestABackoffDoubles up to its longest, and begins anew.
+func TestABackoffDoubles(t *testing.T) {
+	t.Parallel()
+	b := backoff{first: 2, longest: 10}
+	var got []time.Duration
+	for i := range 6 {
+		if i == 4 {
+			b.reset()
 		}
-		q.done(k)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		if j, ok := q.take(ctx); ok {
-			t.Errorf("the pause came too: %+v", j)
-		}
-	})
+		got = append(got, b.next())
+	}
+	if !slices.Equal(got, []time.Duration{2, 4, 8, 10, 2, 4}) {
+		t.Errorf("pauses %v", got)
+	}
 }
 
 // TestNothingIsInHandTwiceOrLost does all that can be done to a queue, in any order.

@@ -131,8 +131,8 @@ func (r Request) platform() string {
 
 // Result is what a reconcile has come to. The zero value says that all is done.
 type Result struct {
-	// Waiting says that the work is under way and not done: what is reported is not Available. Say when to look again in
-	// RequeueAfter; otherwise the next event does.
+	// Waiting says that the work is under way and not done. What is reported is not Available, unless an older spec was: that
+	// stays reported, as Progressing. Say when to look again in RequeueAfter; otherwise the next event does.
 	Waiting bool
 	// Reason and Message explain the state; default Reconciled or InProgress. A Reason is one word in CamelCase.
 	Reason  string

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -27,22 +28,26 @@ type worker struct {
 	queue      *queue
 	metrics    *metrics
 
-	mu       sync.Mutex
-	memories map[key]*memory
+	handled *recent
+
+	mu      sync.Mutex
+	retries map[key]*retry
+	// saidRetired is when the log has last had that the controller is retired.
+	saidRetired time.Time
 }
 
-// memory is what is known of a resource from before.
-type memory struct {
-	generation int64    // handled last
-	events     []string // ids of the events handled last
-	retry      backoff
-}
+// retry is what is known of a resource that is to be tried again. What has come to its end has none. It is for who has the
+// resource in hand.
+type retry struct {
+	backoff
 
-// remembered is how many events of a resource are known again when they come twice.
-const remembered = 16
+	// Before this time the author wants no wake-up of this generation.
+	notBefore  time.Time
+	generation int64
+}
 
 func newWorker(r Reconciler, o Options) (*worker, error) {
-	w := &worker{reconciler: r, options: o, log: o.Log, queue: newQueue(), memories: map[key]*memory{}}
+	w := &worker{reconciler: r, options: o, log: o.Log, queue: newQueue(), handled: newRecent(), retries: map[key]*retry{}}
 	w.finalizer, _ = r.(Finalizer)
 	var err error
 	w.metrics, err = newMetrics(o, w.queue)
@@ -51,23 +56,22 @@ func newWorker(r Reconciler, o Options) (*worker, error) {
 
 // process does what a job asks for, and settles its events.
 func (w *worker) process(ctx context.Context, j job) {
-	m := w.memoryOf(j.key)
-	if len(j.events) > 0 && (j.event.Generation < m.generation || m.knows(j.ids)) {
-		w.metrics.event(outcomeStale)
+	if outcome := w.needless(j); outcome != "" {
+		w.metrics.event(outcome)
 		j.settle(true)
 		return
 	}
-	outcome, err := w.handle(ctx, j, m)
+	outcome, err := w.handle(ctx, j)
 	switch {
 	case err == nil:
-		m.note(j.ids)
+		w.handled.note(j.ids)
 	case errors.Is(err, client.ErrNotFound): // Gone: nothing is left to do or to say.
 		w.forget(j.key)
 		outcome, err = outcomeGone, nil
 	case ctx.Err() == nil:
 		outcome = outcomeUnreported
 		w.log.WarnContext(ctx, "nothing could be reported; trying again", string(j.kind), j.id, "error", err)
-		w.queue.addAfter(j.key, j.clusterID, m.retry.next())
+		w.queue.addAfter(j.key, j.clusterID, w.retryOf(j.key).next())
 	default:
 		outcome = outcomeInterrupted
 	}
@@ -75,52 +79,134 @@ func (w *worker) process(ctx context.Context, j job) {
 	j.settle(err == nil)
 }
 
+// needless is what becomes of a job that needs no look; "" for one that does. A pause of the resource goes on.
+func (w *worker) needless(j job) string {
+	switch {
+	case j.due:
+		return ""
+	case w.handled.knows(j.ids):
+		return outcomeStale
+	case !j.pressing && w.early(j):
+		return outcomeEarly
+	}
+	return ""
+}
+
+// early reports whether the author has named a later time to try a generation again.
+func (w *worker) early(j job) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.retries[j.key]
+	return r != nil && j.event.Generation == r.generation && time.Now().Before(r.notBefore)
+}
+
 // handle reads the resource, has the author's code look after it and reports. Its error says that there is no report.
-func (w *worker) handle(ctx context.Context, j job, m *memory) (outcome string, err error) {
+func (w *worker) handle(ctx context.Context, j job) (outcome string, err error) {
 	req, err := w.read(ctx, j)
 	if err != nil {
 		return "", err
 	}
 	own, _ := req.Report(w.options.Name)
 	switch {
-	case !w.mine(req.platform()):
+	case !w.mine(req.platform()) && !w.holds(req, own):
+		w.forget(j.key)
 		return outcomeForeign, nil
-	case len(j.events) > 0 && j.event.Generation < own.ObservedGeneration:
+	case !j.due && j.event.Generation < own.ObservedGeneration:
 		return outcomeStale, nil
 	case req.Deleting() && (w.finalizer == nil || own.ObservedGeneration == req.Generation() && said(own, v1.ConditionFinalized)):
 		w.forget(j.key)
 		return outcomeDone, nil
 	}
-	return outcomeDone, w.attend(ctx, j, m, req, own)
+	return w.attend(ctx, j, req, own)
+}
+
+// holds reports whether a deletion waits for the controller, which has built something there, wherever the resource is now.
+func (w *worker) holds(req Request, own v1.ControllerStatus) bool {
+	return w.finalizer != nil && req.Deleting() && statusOf(own, v1.ConditionFinalized) != ""
 }
 
 // attend calls the author's code, reports what has come of it, and says when to look again.
-func (w *worker) attend(ctx context.Context, j job, m *memory, req Request, own v1.ControllerStatus) error {
+func (w *worker) attend(ctx context.Context, j job, req Request, own v1.ControllerStatus) (outcome string, err error) {
+	w.queue.stopPause(j.key) // It was for this.
 	result, failure := w.call(ctx, req, own)
 	if ctx.Err() != nil && failure != nil {
-		return ctx.Err() // Cut short, which is no failure of the author's.
+		return "", ctx.Err() // Cut short, which is no failure of the author's.
 	}
-	report, err := w.reportOf(req, own, result, failure)
+	outcome, err = w.tell(ctx, req, own, result, failure)
+	if invalid, ok := errors.AsType[*Error](err); ok {
+		w.log.WarnContext(ctx, "the result cannot be reported", string(req.Kind), req.ID(), "error", err)
+		result, failure = Result{}, invalid
+		outcome, err = w.tell(ctx, req, own, result, failure)
+	}
 	if err != nil {
-		failure = &Error{Type: v1.ErrorSystem, Code: "InvalidResult", Err: err}
-		if report, err = w.reportOf(req, own, Result{}, failure); err != nil {
-			return err
-		}
+		return "", err
 	}
-	if err := w.report(ctx, req, report); err != nil {
-		return err
-	}
-	m.generation = req.Generation()
-	switch {
-	case failure == nil:
-		m.retry.reset()
-		if result.RequeueAfter > 0 {
+	w.lookAgain(j, req, result, failure)
+	return outcome, nil
+}
+
+// lookAgain sets the pause after a reconcile that is reported.
+func (w *worker) lookAgain(j job, req Request, result Result, failure *Error) {
+	if failure == nil || failure.terminal() {
+		w.forget(j.key)
+		if failure == nil && result.RequeueAfter > 0 {
 			w.queue.addAfter(j.key, j.clusterID, result.RequeueAfter)
 		}
-	case !failure.terminal():
-		w.queue.addAfter(j.key, j.clusterID, cmp.Or(failure.RetryAfter, m.retry.next()))
+		return
 	}
-	return nil
+	again := w.retryOf(j.key)
+	again.notBefore = time.Time{}
+	pause := again.next()
+	if failure.RetryAfter > 0 {
+		pause = failure.RetryAfter
+		again.notBefore, again.generation = time.Now().Add(pause), req.Generation()
+	}
+	w.queue.addAfter(j.key, j.clusterID, pause)
+}
+
+// tell reports what has come of a reconcile, and says how that counts. What can never be reported is an [*Error].
+func (w *worker) tell(ctx context.Context, req Request, own v1.ControllerStatus, r Result, f *Error) (outcome string, err error) {
+	report, err := w.reportOf(ctx, req, own, r, f)
+	if err != nil {
+		return "", invalidResult(err)
+	}
+	answer, err := w.report(ctx, req, report)
+	if isRefusal(err) {
+		return "", invalidResult(err)
+	}
+	if answer.Reason == v1.NotAppliedRetired {
+		w.sayRetired(ctx)
+		return outcomeRetired, err
+	}
+	return outcomeDone, err
+}
+
+// isRefusal reports whether the service will never take a report.
+func isRefusal(err error) bool {
+	e, ok := errors.AsType[*client.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}
+
+func invalidResult(err error) *Error {
+	return &Error{Type: v1.ErrorSystem, Code: "InvalidResult", Err: err}
+}
+
+// sayRetired warns now and then that the controller works in vain.
+func (w *worker) sayRetired(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if time.Since(w.saidRetired) < time.Minute {
+		return
+	}
+	w.saidRetired = time.Now()
+	w.log.WarnContext(ctx, "the controller is retired: its reports count nowhere until it is started again")
 }
 
 // read reads the resource and what is said of it, as they are now.
@@ -160,36 +246,46 @@ func (w *worker) call(ctx context.Context, req Request, own v1.ControllerStatus)
 	}
 	end := w.progress(ctx, req, own)
 	began := time.Now()
-	err := guarded(func() (err error) {
+	failure = w.guarded(ctx, func() (err error) {
 		result, err = do(ctx, req)
 		return err
 	})
 	end()
-	w.metrics.called(what, err, time.Since(began))
-	if err == nil {
-		return result, nil
+	w.metrics.called(what, failure != nil, time.Since(began))
+	if failure != nil {
+		w.log.WarnContext(ctx, "the controller's code failed", "call", what, string(req.Kind), req.ID(),
+			"generation", req.Generation(), "error_type", failure.Type, "error", failure.Err)
 	}
-	f := failureOf(err)
-	w.log.WarnContext(ctx, "the controller's code failed", "call", what, string(req.Kind), req.ID(),
-		"generation", req.Generation(), "error_type", f.Type, "error", err)
-	return result, &f
+	return result, failure
 }
 
-// guarded turns a panic of the author's code into an error, so that one cluster does not take all others along.
-func guarded(do func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &Error{Type: v1.ErrorSystem, Code: "Panic", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+// guarded calls the author's code in a goroutine of its own, so that one cluster takes no others along: neither by a panic
+// nor by an end of the goroutine, as of a failed test.
+func (w *worker) guarded(ctx context.Context, do func() error) *Error {
+	ended := make(chan *Error, 1)
+	go func() {
+		failure := &Error{Type: v1.ErrorSystem, Code: "Exited", Err: errors.New("the code has ended its goroutine")}
+		defer func() {
+			if p := recover(); p != nil {
+				w.log.ErrorContext(ctx, "the controller's code panicked", "panic", p, "stack", string(debug.Stack()))
+				failure = &Error{Type: v1.ErrorSystem, Code: "Panic", Err: fmt.Errorf("panic: %v", p)}
+			}
+			ended <- failure
+		}()
+		if err := do(); err != nil {
+			failure = failureOf(err) // Its words are the author's code too.
+		} else {
+			failure = nil
 		}
 	}()
-	return do()
+	return <-ended
 }
 
 // progress reports that work on a new generation is under way, when it has lasted a while. The returned func ends that: no
 // such report is on its way afterwards, so none can come after the one on the outcome.
 func (w *worker) progress(ctx context.Context, req Request, own v1.ControllerStatus) (end func()) {
-	if own.ObservedGeneration == req.Generation() {
-		return func() {}
+	if own.ObservedGeneration == req.Generation() || said(own, v1.ConditionProgressing) {
+		return func() {} // It is said already, perhaps in better words.
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -202,11 +298,7 @@ func (w *worker) progress(ctx context.Context, req Request, own v1.ControllerSta
 		case <-ctx.Done():
 			return
 		}
-		report, err := w.reportOf(req, own, Result{Waiting: true}, nil)
-		if err == nil {
-			err = w.report(ctx, req, report)
-		}
-		if err != nil && ctx.Err() == nil {
+		if _, err := w.tell(ctx, req, own, Result{Waiting: true}, nil); err != nil && ctx.Err() == nil {
 			w.log.DebugContext(ctx, "progress could not be reported", "error", err)
 		}
 	}()
@@ -252,16 +344,21 @@ func said(s v1.ControllerStatus, condition string) bool {
 
 // statusOf is that of a condition in a report; "" when it is not there.
 func statusOf(s v1.ControllerStatus, condition string) v1.ConditionStatus {
+	return conditionOf(s, condition).Status
+}
+
+// conditionOf is a condition of a report; the zero one when it is not there.
+func conditionOf(s v1.ControllerStatus, condition string) v1.ReportedCondition {
 	for _, c := range slices.Backward(s.Conditions) {
 		if c.Type == condition {
-			return c.Status
+			return c
 		}
 	}
-	return ""
+	return v1.ReportedCondition{}
 }
 
 // reportOf says what has come of a reconcile. A failure leaves Available as it was: what ran before may run on.
-func (w *worker) reportOf(req Request, own v1.ControllerStatus, r Result, f *Error) (v1.StatusReport, error) {
+func (w *worker) reportOf(ctx context.Context, req Request, own v1.ControllerStatus, r Result, f *Error) (v1.StatusReport, error) {
 	available := v1.ReportedCondition{
 		Type: v1.ConditionAvailable, Status: v1.ConditionTrue, Reason: cmp.Or(r.Reason, "Reconciled"), Message: r.Message,
 	}
@@ -271,12 +368,18 @@ func (w *worker) reportOf(req Request, own v1.ControllerStatus, r Result, f *Err
 		available.Status, available.Reason, available.Message = statusOf(own, v1.ConditionAvailable), f.Code, f.Err.Error()
 		available.Status = cmp.Or(available.Status, v1.ConditionFalse)
 		report.LastError = f.report()
+	case r.Waiting && rollsOut(req, own):
+		// What ran before runs on, and is reported as it was, beside what goes on.
+		report.ObservedGeneration, available = own.ObservedGeneration, conditionOf(own, v1.ConditionAvailable)
+		report.Conditions = append(report.Conditions, v1.ReportedCondition{
+			Type: v1.ConditionProgressing, Status: v1.ConditionTrue, Reason: cmp.Or(r.Reason, "InProgress"), Message: r.Message,
+		})
 	case r.Waiting:
 		available.Status, available.Reason = v1.ConditionFalse, cmp.Or(r.Reason, "InProgress")
 	case req.Deleting():
 		available.Status, available.Reason = v1.ConditionFalse, cmp.Or(r.Reason, "Finalized")
 	}
-	report.Conditions = append(report.Conditions, available)
+	report.Conditions = slices.Insert(report.Conditions, 0, available)
 	if w.finalizer != nil {
 		finalized := available
 		finalized.Type, finalized.Status = v1.ConditionFinalized, v1.ConditionFalse
@@ -289,52 +392,49 @@ func (w *worker) reportOf(req Request, own v1.ControllerStatus, r Result, f *Err
 	if r.Metadata == nil {
 		return report, nil
 	}
-	text, err := json.Marshal(r.Metadata)
-	if err == nil {
-		err = report.Metadata.UnmarshalJSON(text)
-	}
-	if err != nil {
-		return report, fmt.Errorf("the metadata of the result: %w", err)
+	if wrong := w.guarded(ctx, func() error { return encode(r.Metadata, &report.Metadata) }); wrong != nil {
+		return report, fmt.Errorf("the metadata of the result: %w", wrong.Err)
 	}
 	return report, nil
 }
 
+// rollsOut reports whether a new spec is on its way to what is available with an older one.
+func rollsOut(req Request, own v1.ControllerStatus) bool {
+	return !req.Deleting() && own.ObservedGeneration < req.Generation() && said(own, v1.ConditionAvailable)
+}
+
+func encode(metadata any, into *v1.Object) error {
+	text, err := json.Marshal(metadata)
+	if err != nil {
+		return err
+	}
+	return into.UnmarshalJSON(text)
+}
+
 // report stores what is said of a resource. One that the service has no use for any more is as good as stored.
-func (w *worker) report(ctx context.Context, req Request, r v1.StatusReport) error {
-	var err error
+func (w *worker) report(ctx context.Context, req Request, r v1.StatusReport) (v1.ReportResult, error) {
 	if req.Kind == KindNodePool {
-		_, err = w.options.Client.ReportNodePoolStatus(ctx, req.ID(), r)
-	} else {
-		_, err = w.options.Client.ReportClusterStatus(ctx, req.ID(), r)
+		return w.options.Client.ReportNodePoolStatus(ctx, req.ID(), r)
 	}
-	return err
+	return w.options.Client.ReportClusterStatus(ctx, req.ID(), r)
 }
 
-// memoryOf is what is known of a resource; who has the resource in hand may change it.
-func (w *worker) memoryOf(k key) *memory {
+// retryOf is what is known of a resource that is to be tried again.
+func (w *worker) retryOf(k key) *retry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m := w.memories[k]
-	if m == nil {
-		m = &memory{retry: backoff{first: w.options.FirstRetry, longest: w.options.LongestRetry}}
-		w.memories[k] = m
+	r := w.retries[k]
+	if r == nil {
+		r = &retry{backoff: backoff{first: w.options.FirstRetry, longest: w.options.LongestRetry}}
+		w.retries[k] = r
 	}
-	return m
+	return r
 }
 
+// forget has nothing tried again of a resource.
 func (w *worker) forget(k key) {
+	w.queue.stopPause(k)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.memories, k)
-}
-
-// knows reports whether all events of a burst have been handled: one that is new is a reason to look.
-func (m *memory) knows(events []string) bool {
-	return !slices.ContainsFunc(events, func(id string) bool { return !slices.Contains(m.events, id) })
-}
-
-// note remembers events that are handled.
-func (m *memory) note(events []string) {
-	m.events = append(m.events, events...)
-	m.events = slices.Delete(m.events, 0, max(0, len(m.events)-remembered))
+	delete(w.retries, k)
 }

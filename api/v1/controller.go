@@ -27,7 +27,7 @@ type Controller struct {
 	FirstSeenAt time.Time `json:"first_seen_at"`
 	// RetiredAt is when it was retired: its reports count nowhere until it registers again.
 	RetiredAt *time.Time `json:"retired_at,omitempty"`
-	// LastHeartbeat is the database's time of its last report, to within 30 seconds.
+	// LastHeartbeat is the database's time of its last report or registration, to within 30 seconds.
 	LastHeartbeat *time.Time `json:"last_heartbeat,omitempty"`
 	// Clusters and NodePools count the living ones that it has reported on.
 	Clusters  int64 `json:"clusters"`

@@ -11,11 +11,12 @@ import (
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
-const controllerColumns = `name, registered, platforms, kinds, finalizes, required, required_since, turns, retired_at, let_go_at`
+const controllerColumns = `name, registered, platforms, kinds, finalizes, required, required_since, turns, retired_at, let_go_at, heard_at`
 
 func scanController(row pgx.CollectableRow) (c models.Controller, err error) {
 	r := &c.Registration
-	err = row.Scan(&c.Name, &c.Registered, &r.Platforms, &r.Kinds, &r.Finalizes, &r.Required, &c.Required, &c.Turns, &c.RetiredAt, &c.LetGoAt)
+	err = row.Scan(&c.Name, &c.Registered, &r.Platforms, &r.Kinds, &r.Finalizes, &r.Required, &c.Required, &c.Turns,
+		&c.RetiredAt, &c.LetGoAt, &c.HeardAt)
 	return c, err
 }
 
@@ -39,11 +40,11 @@ func (db *DB) Registry(ctx context.Context) (*models.Registry, error) {
 
 const storeController = `
 	INSERT INTO controllers (` + controllerColumns + `)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 	ON CONFLICT (name) DO UPDATE SET
 		registered = excluded.registered, platforms = excluded.platforms, kinds = excluded.kinds, finalizes = excluded.finalizes,
 		required = excluded.required, required_since = excluded.required_since, turns = excluded.turns,
-		retired_at = excluded.retired_at, let_go_at = excluded.let_go_at`
+		retired_at = excluded.retired_at, let_go_at = excluded.let_go_at, heard_at = excluded.heard_at`
 
 // ChangeController stores what a rule makes of a controller's entry, which is a new one if there
 // was none, at a time of the database's. One change of the registry is made at a time. The rule
@@ -77,9 +78,29 @@ func (db *DB) ChangeController(
 		}
 		r := next.Registration
 		_, err = tx.Exec(ctx, storeController, name, next.Registered, orEmpty(r.Platforms), orEmpty(r.Kinds), r.Finalizes, r.Required,
-			orNone(next.Required), next.Turns, next.RetiredAt, next.LetGoAt)
+			orNone(next.Required), next.Turns, next.RetiredAt, next.LetGoAt, next.HeardAt)
 		return err
 	}))
+}
+
+// hearController writes down a registration that says nothing new, and no more often than a report.
+const hearController = `
+	WITH same AS (
+		SELECT name, heard_at FROM controllers
+		WHERE name = $1 AND registered AND retired_at IS NULL AND platforms = $2 AND kinds = $3 AND finalizes = $4 AND required = $5
+	), heard AS (
+		UPDATE controllers SET heard_at = clock_timestamp()
+		WHERE name = (SELECT name FROM same WHERE coalesce(heard_at < now() - $6::interval, true)))
+	SELECT EXISTS (SELECT FROM same)`
+
+// HearController reports whether a controller is registered as it says, and counts that as a heartbeat. Nobody waits for
+// the registry meanwhile.
+func (db *DB) HearController(ctx context.Context, name string, r models.Registration) (registered bool, err error) {
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	registered, err = one(ctx, db.q, pgx.RowTo[bool], hearController,
+		name, orEmpty(r.Platforms), orEmpty(r.Kinds), r.Finalizes, r.Required, heartbeatEvery)
+	return registered, translate("hear a controller", err)
 }
 
 func orEmpty[T ~string](list []T) []string {
@@ -101,7 +122,7 @@ func orNone(q models.Required) models.Required {
 // a name; null for all.
 const listControllers = `
 	SELECT c.name, c.registered, c.platforms, c.kinds, c.finalizes, c.required, c.created_at, c.retired_at,
-	       greatest(k.heard_at, n.heard_at), k.total, n.total, k.behind + n.behind
+	       greatest(c.heard_at, k.heard_at, n.heard_at), k.total, n.total, k.behind + n.behind
 	FROM controllers c,
 	     LATERAL (
 			SELECT max(s.updated_at) AS heard_at, count(*) AS total, count(*) FILTER (WHERE s.observed_generation < r.generation) AS behind

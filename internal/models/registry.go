@@ -127,6 +127,8 @@ type Controller struct {
 	RetiredAt *time.Time
 	// LetGoAt is when it was retired last, whether or not it has come back; nil for never.
 	LetGoAt *time.Time
+	// HeardAt is when it registered last; nil for never. Its reports have times of their own.
+	HeardAt *time.Time
 }
 
 // counts reports whether the controller's reports on resources of a kind and platform count. What names no
@@ -143,7 +145,7 @@ func (c Controller) counts(kind Kind, platform string) bool {
 // changes who is waited for.
 func (c Controller) Register(r Registration, now time.Time) (next Controller, moved bool) {
 	next = c
-	next.Registered, next.Registration, next.RetiredAt = true, r, nil
+	next.Registered, next.Registration, next.RetiredAt, next.HeardAt = true, r, nil, &now
 	next.Required = c.Required.require(r, now)
 	next.Turns, moved = c.turn(next, now)
 	return next, moved

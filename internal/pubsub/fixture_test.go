@@ -36,8 +36,14 @@ func (f reactor) React(request any) (handled bool, reply any, err error) {
 // startFake serves a Pub/Sub without topics; publish and create run before these calls.
 func startFake(t *testing.T, publish, create reactor) *pstest.Server {
 	t.Helper()
+	return startReacting(t, map[string]reactor{"Publish": publish, "CreateTopic": create})
+}
+
+// startReacting serves a Pub/Sub without topics; each call runs after its reactor.
+func startReacting(t *testing.T, reactors map[string]reactor) *pstest.Server {
+	t.Helper()
 	var opts []pstest.ServerReactorOption
-	for name, f := range map[string]reactor{"Publish": publish, "CreateTopic": create} {
+	for name, f := range reactors {
 		if f != nil {
 			opts = append(opts, pstest.ServerReactorOption{FuncName: name, Reactor: f})
 		}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
@@ -20,6 +21,12 @@ const (
 	// ackSeconds is how long Pub/Sub waits before it delivers a message anew whose receiver
 	// has died. While the receiver lives its client extends the time.
 	ackSeconds = 30
+	// lease is how far a client that lives extends that at a time. What a process had when it was killed is delivered
+	// again within it; the client's own first lease is a minute.
+	lease = 10 * time.Second
+	// streams is how many connections a receiver takes events from. Google's service fills one; its fake, behind which
+	// dev and tests run, feeds each a hundred events a second.
+	streams = 4
 	// What was given back is delivered again after a pause that grows from leastRetry to mostRetry.
 	leastRetry = 10 * time.Second
 	mostRetry  = 10 * time.Minute
@@ -32,33 +39,44 @@ type Subscription struct {
 	// Kind is what the events are about.
 	Kind models.Kind
 	// Platforms are those whose events are delivered; none for all. What names no platform is delivered too, if it
-	// is a node pool: it is where its cluster is.
+	// is a node pool: it is where its cluster is. So are all deletions.
 	Platforms []string
 	// Attempts is how often an event is delivered before it goes to the dead letter topic, which is the subscription's
 	// name with -dead-letter behind it; 5 to 100, or 0 for no such topic.
 	Attempts int32
 }
 
-// filter is in Pub/Sub's own language (cloud.google.com/pubsub/docs/subscription-message-filter). The service writes
-// platforms in lower case.
+// maxFilter is the longest filter that Pub/Sub takes, in bytes.
+const maxFilter = 256
+
+// filter is in Pub/Sub's own language (cloud.google.com/pubsub/docs/subscription-message-filter); "" for all events, also
+// where it would be too long: the receiver then sorts out. The service writes platforms in lower case. Deletions are
+// delivered wherever the resource is by then: one that has left a platform may have something left there.
 func (s Subscription) filter() string {
 	if len(s.Platforms) == 0 {
 		return ""
 	}
-	platforms := s.Platforms
+	platforms, deleted := s.Platforms, v1.ClusterDeleted
 	if s.Kind == models.KindNodePool {
-		platforms = append([]string{""}, platforms...)
+		platforms, deleted = append([]string{""}, platforms...), v1.NodePoolDeleted
 	}
-	terms := make([]string, len(platforms))
-	for i, p := range platforms {
-		terms[i] = fmt.Sprintf("attributes.%s = %q", attrPlatform, strings.ToLower(p))
+	terms := []string{fmt.Sprintf("attributes.%s = %q", attrEventType, deleted)}
+	for _, p := range platforms {
+		terms = append(terms, fmt.Sprintf("attributes.%s = %q", attrPlatform, strings.ToLower(p)))
 	}
-	return strings.Join(terms, " OR ")
+	filter := strings.Join(terms, " OR ")
+	if len(filter) > maxFilter {
+		return ""
+	}
+	return filter
 }
 
+// IsDeletion reports whether an event is of those that a [Subscription] delivers whatever the platform.
+func IsDeletion(e v1.Event) bool { return e.Type == v1.ClusterDeleted || e.Type == v1.NodePoolDeleted }
+
 // EnsureSubscription creates a subscription with ordered delivery on the topic of its kind, and its dead letter topic,
-// unless one of the name exists, which is left as it is. It fails with the Pub/Sub client's error while the topic is
-// missing or Pub/Sub is away.
+// unless one of the name exists, which is left as it is. Who may not create subscriptions has had one made, and is told by
+// Receive when not. It fails with the Pub/Sub client's error while the topic is missing or Pub/Sub is away.
 func (s *Service) EnsureSubscription(ctx context.Context, sub Subscription) error {
 	t := s.topics[sub.Kind]
 	if t == nil {
@@ -82,10 +100,14 @@ func (s *Service) EnsureSubscription(ctx context.Context, sub Subscription) erro
 		created.DeadLetterPolicy = &pb.DeadLetterPolicy{DeadLetterTopic: dead.name, MaxDeliveryAttempts: sub.Attempts}
 	}
 	_, err := s.client.SubscriptionAdminClient.CreateSubscription(ctx, created)
-	if err != nil && status.Code(err) != codes.AlreadyExists {
-		return fmt.Errorf("create subscription %s: %w", sub.Name, err)
+	switch code := status.Code(err); {
+	case err == nil || code == codes.AlreadyExists:
+		return nil
+	case code == codes.PermissionDenied:
+		s.log.WarnContext(ctx, "subscription may not be created; it is taken to exist", "subscription", sub.Name, "error", err)
+		return nil
 	}
-	return nil
+	return fmt.Errorf("create subscription %s: %w", sub.Name, err)
 }
 
 // Delivery is an event in the hands of a receiver, who settles it once, by Ack or by Nack, from whatever goroutine.
@@ -107,7 +129,8 @@ func (d Delivery) Nack() { d.message.Nack() }
 // What is no event is logged and acknowledged: it never will be one.
 func (s *Service) Receive(ctx context.Context, subscription string, take func(Delivery)) error {
 	sub := s.client.Subscriber(subscription)
-	sub.ReceiveSettings.NumGoroutines = 1
+	sub.ReceiveSettings.NumGoroutines = streams
+	sub.ReceiveSettings.MaxDurationPerAckExtension = lease
 	err := sub.Receive(ctx, func(ctx context.Context, m *pubsub.Message) {
 		r, err := Decode(m.Data, m.Attributes)
 		if err != nil {

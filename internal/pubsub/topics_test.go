@@ -1,6 +1,8 @@
 package pubsub_test
 
 import (
+	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -107,5 +109,66 @@ func TestSubscriptionsAreMadeOnce(t *testing.T) {
 	}
 	if err := s.EnsureSubscription(t.Context(), pubsub.Subscription{Name: "s", Kind: "volcano"}); err == nil {
 		t.Error("a subscription on no topic")
+	}
+}
+
+// Where we may not create subscriptions somebody else has, as is usual with Google's roles.
+func TestADeniedSubscriptionIsTakenToExist(t *testing.T) {
+	t.Parallel()
+	var denied atomic.Bool
+	fake := startReacting(t, map[string]reactor{"CreateSubscription": func(any) error {
+		if denied.Load() {
+			return status.Error(codes.PermissionDenied, "no")
+		}
+		return nil
+	}})
+	log := &journal{}
+	s := ready(t, fake, options{log: log.logger()})
+	made := pubsub.Subscription{Name: "made", Kind: models.KindCluster}
+	must(t, s.EnsureSubscription(t.Context(), made))
+	denied.Store(true)
+	must(t, s.EnsureSubscription(t.Context(), made))
+	must(t, s.EnsureSubscription(t.Context(), pubsub.Subscription{Name: "missing", Kind: models.KindCluster}))
+	if n := log.count("taken to exist"); n != 2 {
+		t.Errorf("logged %d times", n)
+	}
+	if err := s.Receive(t.Context(), "missing", func(pubsub.Delivery) {}); status.Code(err) != codes.NotFound {
+		t.Errorf("received from nowhere: %v", err)
+	}
+	sent := event("c1")
+	must(t, s.Publish(t.Context(), sent))
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	var got string
+	must(t, s.Receive(ctx, "made", func(d pubsub.Delivery) {
+		got = d.Event.ID
+		d.Ack()
+		cancel()
+	}))
+	if got != sent.Event.ID {
+		t.Errorf("received %q", got)
+	}
+}
+
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	fake := startFake(t, nil, nil)
+	s := ready(t, fake, options{})
+	const aws, deleted = `attributes.platform = "aws"`, `attributes.event_type = `
+	for name, row := range map[string]struct {
+		kind      models.Kind
+		platforms []string
+		want      string
+	}{
+		"all":      {models.KindCluster, nil, ""},
+		"cluster":  {models.KindCluster, []string{"AWS", "gcp"}, deleted + `"cluster.deleted" OR ` + aws + ` OR attributes.platform = "gcp"`},
+		"nodepool": {models.KindNodePool, []string{"aws"}, deleted + `"nodepool.deleted" OR attributes.platform = "" OR ` + aws},
+		"too-long": {models.KindCluster, strings.Split("a23456789 b23456789 c23456789 d23456789 e23456789 f23456789", " "), ""},
+	} {
+		must(t, s.EnsureSubscription(t.Context(), pubsub.Subscription{Name: name, Kind: row.kind, Platforms: row.platforms}))
+		made, err := fake.GServer.GetSubscription(t.Context(), &pb.GetSubscriptionRequest{Subscription: "projects/p/subscriptions/" + name})
+		if must(t, err); made.GetFilter() != row.want {
+			t.Errorf("%s: %s, want %s", name, made.GetFilter(), row.want)
+		}
 	}
 }

@@ -21,7 +21,8 @@ func (s *Controllers) Rehearse(ctx context.Context, call func(ctx context.Contex
 }
 
 // Register makes a controller known with what it says of itself, or changes that. It counts on a
-// resource from that one's next generation on, or from the controller's first report there.
+// resource from that one's next generation on, or from the controller's first report there. The same again
+// is a heartbeat.
 func (s *Controllers) Register(ctx context.Context, by models.Actor, name string, in v1.RegisterController) (v1.Controller, error) {
 	if err := by.MayReport(name); err != nil {
 		return v1.Controller{}, err
@@ -33,6 +34,9 @@ func (s *Controllers) Register(ctx context.Context, by models.Actor, name string
 	if err != nil {
 		return v1.Controller{}, err
 	}
+	if known, err := s.db.HearController(ctx, name, registration); err != nil || known {
+		return s.entryUnless(ctx, name, err)
+	}
 	err = s.db.ChangeController(ctx, name, func(stored *models.Controller, now time.Time) (models.Controller, bool, error) {
 		if stored == nil {
 			stored = &models.Controller{Name: name}
@@ -40,10 +44,7 @@ func (s *Controllers) Register(ctx context.Context, by models.Actor, name string
 		next, moved := stored.Register(registration, now)
 		return next, moved, nil
 	})
-	if err != nil {
-		return v1.Controller{}, err
-	}
-	return s.entry(ctx, name)
+	return s.entryUnless(ctx, name, err)
 }
 
 // Retire ends a controller: nothing waits for it and its reports count nowhere, until it registers
@@ -67,6 +68,14 @@ func (s *Controllers) Retire(ctx context.Context, by models.Actor, name string) 
 // Get returns the entry of a controller; NOT_FOUND for one that nobody knows.
 func (s *Controllers) Get(ctx context.Context, by models.Actor, name string) (v1.Controller, error) {
 	if err := by.MayReadControllers(); err != nil {
+		return v1.Controller{}, err
+	}
+	return s.entry(ctx, name)
+}
+
+// entryUnless is the answer to a change that may have failed.
+func (s *Controllers) entryUnless(ctx context.Context, name string, err error) (v1.Controller, error) {
+	if err != nil {
 		return v1.Controller{}, err
 	}
 	return s.entry(ctx, name)

@@ -244,12 +244,62 @@ func TestTheRegistryAsItIsRead(t *testing.T) {
 	if net.Clusters != 1 || net.NodePools != 0 || net.Lag != 0 || net.LastHeartbeat == nil || net.FirstSeenAt.IsZero() {
 		t.Errorf("net %+v", net)
 	}
-	if !silent.Registered || !silent.Required || !silent.Finalizes || silent.LastHeartbeat != nil || silent.Clusters+silent.NodePools+silent.Lag != 0 ||
+	if !silent.Registered || !silent.Required || !silent.Finalizes || silent.LastHeartbeat == nil || silent.Clusters+silent.NodePools+silent.Lag != 0 ||
 		!slices.Equal(silent.Platforms, []string{"gcp"}) || !slices.Equal(silent.Kinds, []string{"nodepool"}) {
 		t.Errorf("silent %+v", silent)
 	}
 	clusters.retire(t, "silent")
 	if c, err := clusters.registry().Get(ctx, admin, "silent"); err != nil || c.RetiredAt == nil {
 		t.Errorf("retired %+v, %v", c, err)
+	}
+}
+
+// TestTheSameRegistrationIsAHeartbeat: it writes its time and nothing else, and no more often than a report's.
+func TestTheSameRegistrationIsAHeartbeat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	again := v1.RegisterController{Platforms: []string{"gcp", "AWS"}, Kinds: []string{"cluster"}, Required: true}
+	w.register(t, "dns", again)
+	heard := func() time.Time {
+		t.Helper()
+		c, err := w.registry().Get(t.Context(), admin, "dns")
+		must(t, err)
+		return *c.LastHeartbeat
+	}
+	// What is written is a new version of a row.
+	rows := func() string {
+		t.Helper()
+		return value[string](t, w, `SELECT (SELECT ctid::text FROM registry) || (SELECT ctid::text FROM controllers)`)
+	}
+	before, first := rows(), heard()
+	w.register(t, "dns", v1.RegisterController{Platforms: []string{"aws", "GCP"}, Kinds: []string{"cluster"}, Required: true})
+	if rows() != before || !heard().Equal(first) {
+		t.Error("written within 30 seconds")
+	}
+	w.exec(t, `UPDATE controllers SET heard_at = now() - interval '31 seconds'`)
+	registry := value[string](t, w, `SELECT ctid::text FROM registry`)
+	w.register(t, "dns", again)
+	if now := heard(); !now.After(first) {
+		t.Errorf("heard at %s, and before at %s", now, first)
+	}
+	if value[string](t, w, `SELECT ctid::text FROM registry`) != registry {
+		t.Error("the registry was written")
+	}
+	for _, other := range []v1.RegisterController{
+		{Platforms: []string{"gcp"}, Kinds: []string{"cluster"}, Required: true},
+		{Platforms: again.Platforms, Required: true},
+		{Platforms: again.Platforms, Kinds: again.Kinds},
+		{Platforms: again.Platforms, Kinds: again.Kinds, Required: true, Finalizes: true},
+	} {
+		w.register(t, "dns", other)
+		c, err := w.registry().Get(t.Context(), admin, "dns")
+		if must(t, err); c.Required != other.Required || c.Finalizes != other.Finalizes || len(c.Platforms) != len(other.Platforms) || len(c.Kinds) != len(other.Kinds) {
+			t.Errorf("registered %+v, want %+v", c, other)
+		}
+	}
+	w.retire(t, "dns")
+	w.register(t, "dns", again)
+	if c, err := w.registry().Get(t.Context(), admin, "dns"); err != nil || c.RetiredAt != nil {
+		t.Errorf("back again: %+v, %v", c, err)
 	}
 }

@@ -183,7 +183,7 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"conditions":          "What it says",
 		"metadata":            "A free object of the controller's, as it was reported",
 		"last_error":          "Why it could not do its work",
-		"last_updated":        "When it last reported, to within 30 seconds, by the database's clock",
+		"last_updated":        "When it last reported or registered, to within 30 seconds, by the database's clock",
 	},
 	"StatusReport": {
 		"":                    "What a controller says of a cluster. Unknown fields and nulls pass",
@@ -299,7 +299,7 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"required":       "Whether nothing that it works on is Ready before it has reported",
 		"first_seen_at":  "When it registered or reported first",
 		"retired_at":     "When it was retired: its reports count nowhere until it registers again",
-		"last_heartbeat": "When it last reported, to within 30 seconds, by the database's clock",
+		"last_heartbeat": "When it last reported or registered, to within 30 seconds, by the database's clock",
 		"clusters":       "How many living clusters it has reported on",
 		"nodepools":      "How many living node pools it has reported on",
 		"lag":            "On how many of them it has not reported at their current generation yet",

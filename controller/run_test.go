@@ -1,0 +1,250 @@
+package controller_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cls-backend/cls-backend/client"
+	"github.com/cls-backend/cls-backend/clstest"
+	"github.com/cls-backend/cls-backend/controller"
+)
+
+// running is a controller that receives events, and that a test stops itself.
+func running(t *testing.T, b *clstest.Backend, r controller.Reconciler, o controller.Options) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	o.PubSub, o.Log = b.PubSub(), slog.New(slog.DiscardHandler)
+	if o.Client == nil {
+		o.Client = b.Client(clstest.Controller)
+	}
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	o.Ready = func() { close(ready) }
+	go func() { ended <- controller.Run(ctx, r, o) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatalf("it ended with %v", err)
+	}
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// TestCodeThatDoesNotEnd is left behind when the controller is to stop.
+func TestCodeThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	b := clstest.NewBackend(t)
+	begun, hold := make(chan struct{}), make(chan struct{})
+	defer close(hold)
+	stop := running(t, b, newJournal(func(context.Context, int, controller.Request) (controller.Result, error) {
+		close(begun)
+		<-hold
+		return controller.Result{}, nil
+	}), controller.Options{Name: "c", DrainTimeout: time.Millisecond})
+	b.Create("one", gcp)
+	<-begun
+	if err := stop(); err == nil || !strings.Contains(err.Error(), "has not ended") {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestAReconcileInHandComesToItsEnd when the controller is to stop, and is reported.
+func TestAReconcileInHandComesToItsEnd(t *testing.T) {
+	t.Parallel()
+	b := clstest.NewBackend(t, alone)
+	begun := make(chan struct{})
+	stop := running(t, b, newJournal(func(ctx context.Context, _ int, _ controller.Request) (controller.Result, error) {
+		close(begun)
+		select {
+		case <-time.After(300 * time.Millisecond): // It is at work.
+		case <-ctx.Done():
+		}
+		return controller.Result{}, ctx.Err()
+	}), controller.Options{Name: "c", ProgressAfter: time.Hour})
+	c := b.Create("one", gcp)
+	<-begun
+	must(t, stop())
+	b.WaitReady(c.ID)
+}
+
+func TestOptionsThatAreWrong(t *testing.T) {
+	t.Parallel()
+	err := controller.Run(t.Context(), newJournal(nil), controller.Options{
+		Kinds: []controller.Kind{"volcano"}, DeliveryAttempts: 3, Needs: []controller.Need{{}}, PubSub: controller.PubSub{EmulatorHost: "127.0.0.1:1"},
+		Concurrency: -1, FirstRetry: -1, LongestRetry: -1, ProgressAfter: -1, DrainTimeout: -1,
+	})
+	for _, fault := range []string{
+		"Name", "volcano", "DeliveryAttempts", "Needs", "Concurrency", "FirstRetry", "LongestRetry", "ProgressAfter", "DrainTimeout",
+	} {
+		if err == nil || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%s is not named: %v", fault, err)
+		}
+	}
+}
+
+// TestWhoIsNoControllerIsTold ends at once.
+func TestWhoIsNoControllerIsTold(t *testing.T) {
+	t.Parallel()
+	b := clstest.NewBackend(t)
+	err := controller.Run(t.Context(), newJournal(nil), controller.Options{Name: "c", Client: b.Client(clstest.User), PubSub: b.PubSub()})
+	if !errors.Is(err, client.ErrForbidden) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// away answers some calls as a service that is away.
+type away struct{ calls atomic.Int64 }
+
+func (a *away) RoundTrip(r *http.Request) (*http.Response, error) {
+	if a.calls.Add(-1) >= 0 {
+		return nil, errors.New("connection refused")
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestAServiceThatIsAwayIsWaitedFor at the start.
+func TestAServiceThatIsAwayIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := clstest.NewBackend(t)
+	transport := &away{}
+	transport.calls.Store(3)
+	to, err := client.New(b.URL(), client.Options{
+		Identity: clstest.Controller, HTTP: &http.Client{Transport: transport}, Retry: client.Retry{Attempts: 1},
+	})
+	must(t, err)
+	b.Run(newJournal(nil), controller.Options{Name: "c", Client: to})
+	b.WaitReady(b.Create("one", gcp).ID)
+}
+
+// TestMetrics looks at what is counted and what waits. They are gone with the controller, so that another one may run.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	b := clstest.NewBackend(t, alone)
+	registry := prometheus.NewPedanticRegistry()
+	for run := range 2 {
+		hold := make(chan struct{})
+		j := newJournal(func(ctx context.Context, _ int, _ controller.Request) (controller.Result, error) {
+			select {
+			case <-hold:
+				return controller.Result{}, controller.Terminal("No", nil)
+			case <-ctx.Done():
+				return controller.Result{}, ctx.Err()
+			}
+		})
+		stop := running(t, b, j, controller.Options{Name: "c", Concurrency: 1, Metrics: registry, ProgressAfter: time.Hour})
+		for i := range 3 {
+			b.Create(fmt.Sprintf("c-%d-%d", run, i), gcp)
+		}
+		b.Await("one at work and two that wait", func() bool { return sample(t, registry, "cls_controller_queue_length") == 2 })
+		close(hold)
+		b.Await("three calls", func() bool { return sample(t, registry, "cls_controller_call_duration_seconds") == 3 })
+		b.Await("an empty queue", func() bool { return sample(t, registry, "cls_controller_queue_length") == 0 })
+		must(t, stop())
+		left, err := registry.Gather()
+		if must(t, err); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+}
+
+// sample adds up a metric, the counts of a histogram, whatever the labels.
+func sample(t *testing.T, from prometheus.Gatherer, name string) (sum float64) {
+	t.Helper()
+	families, err := from.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
+}
+
+// beats lets a controller look at its own entry when it is told to, and counts its registrations.
+type beats struct {
+	turn  chan struct{}
+	wrote atomic.Int64
+}
+
+func (b *beats) RoundTrip(r *http.Request) (*http.Response, error) {
+	entry := strings.HasSuffix(r.URL.Path, "/controllers/c")
+	if entry && r.Method == http.MethodGet {
+		select {
+		case <-b.turn:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if entry && r.Method == http.MethodPut {
+		b.wrote.Add(1)
+	}
+	return answer, err
+}
+
+// TestAControllerIsHeardOf though it has no cluster, until it is retired: that stands, and it is told that it works in vain.
+func TestAControllerIsHeardOf(t *testing.T) {
+	t.Parallel()
+	b, log := clstest.NewBackend(t, alone), &records{}
+	registry, beats := prometheus.NewPedanticRegistry(), &beats{turn: make(chan struct{})}
+	to, err := client.New(b.URL(), client.Options{Identity: clstest.Controller, HTTP: &http.Client{Transport: beats}})
+	must(t, err)
+	b.Run(newJournal(nil), controller.WithHeartbeat(controller.Options{
+		Name: "c", Client: to, Metrics: registry, Log: slog.New(slog.NewTextHandler(log, nil)),
+	}, time.Millisecond))
+	admin := b.Client(clstest.Admin)
+	for range 2 {
+		beats.turn <- struct{}{}
+	}
+	b.Await("a registration and two heartbeats", func() bool { return beats.wrote.Load() == 3 })
+	entry, err := admin.GetController(t.Context(), "c")
+	if must(t, err); entry.LastHeartbeat == nil || entry.RetiredAt != nil {
+		t.Errorf("known as %+v", entry)
+	}
+	must(t, admin.RetireController(t.Context(), "c"))
+	for range 3 { // Two have come to their end then.
+		beats.turn <- struct{}{}
+	}
+	for _, name := range []string{"one", "two"} {
+		b.Create(name, gcp)
+	}
+	b.Await("reports in vain", func() bool { return outcomes(t, registry)["retired"] == 2 })
+	if entry, err = admin.GetController(t.Context(), "c"); err != nil || entry.RetiredAt == nil || beats.wrote.Load() != 3 {
+		t.Errorf("known as %+v, %v, after %d registrations", entry, err, beats.wrote.Load())
+	}
+	if n := log.count("is retired"); n != 1 {
+		t.Errorf("warned %d times", n)
+	}
+}
+
+// records is what is logged.
+type records struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (r *records) Write(text []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(text)
+}
+
+func (r *records) count(words string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Count(r.text.String(), words)
+}
