@@ -55,8 +55,9 @@ type Call struct {
 	Platform   string    `json:"platform,omitempty"`
 
 	// What was asked.
-	Key        string `json:"key,omitempty"`      // Idempotency-Key
-	IfMatch    string `json:"if_match,omitempty"` // an ETag
+	Key        string `json:"key,omitempty"`      // Idempotency-Key; one for each creation that is meant, and its retries
+	IfMatch    string `json:"if_match,omitempty"` // an ETag; of an update or a patch that does change something
+	Mark       string `json:"mark,omitempty"`     // what a write puts into the spec, as no other does but its retries
 	Controller string `json:"controller,omitempty"`
 	Observed   int64  `json:"observed,omitempty"`  // of a report; never 0
 	Finalized  bool   `json:"finalized,omitempty"` // of a report: Finalized=True
@@ -100,6 +101,7 @@ type Resource struct {
 	Kind              string     `json:"kind"`
 	ID                string     `json:"id"`
 	Name              string     `json:"name"`
+	ClusterID         string     `json:"cluster_id,omitempty"` // of a node pool
 	Platform          string     `json:"platform"`
 	Generation        int64      `json:"generation"`
 	ResourceVersion   int64      `json:"resource_version"`
@@ -108,10 +110,11 @@ type Resource struct {
 	Forced            bool       `json:"forced,omitempty"`
 }
 
-// Revision is a generation of a spec that was committed.
+// Revision is a generation of a spec that was committed, the present one too.
 type Revision struct {
 	ResourceID string `json:"resource_id"`
 	Generation int64  `json:"generation"`
+	Mark       string `json:"mark,omitempty"` // as in the spec
 }
 
 // Queued is an event of the outbox.
