@@ -28,7 +28,7 @@ func acknowledged(x *index, r *Result) {
 				lost = "the row says that nothing was forced"
 			}
 			if lost != "" {
-				r.violate("%s of %s %s by %s was answered %d at %s: %s", c.Op, c.Kind, s.id, c.Client, c.Status, stamp(c.End), lost)
+				r.violatef("%s of %s %s by %s was answered %d at %s: %s", c.Op, c.Kind, s.id, c.Client, c.Status, stamp(c.End), lost)
 			}
 		}
 	}

@@ -15,8 +15,6 @@ import (
 // at is a moment, in seconds since the start.
 func at(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
 
-func ptr(t time.Time) *time.Time { return &t }
-
 // life is a cluster "a" as it stands after n generations, each with its event, published and delivered. None was
 // asked for on record.
 func life(n int64) history.History {
@@ -49,7 +47,7 @@ func gone() history.History {
 	h := life(1)
 	h.Expected = []history.Controller{{Name: "dns", Finalizes: true}}
 	h.Resources[0].Generation = 2
-	h.Resources[0].DeletionTimestamp, h.Resources[0].DeletedAt = ptr(at(40)), ptr(at(50))
+	h.Resources[0].DeletionTimestamp, h.Resources[0].DeletedAt = new(at(40)), new(at(50))
 	publish(&h, "cluster.deleted", "deletion_requested", 2)
 	h.Calls = []history.Call{finalized(at(45), at(55))}
 	return h
@@ -80,10 +78,8 @@ func shows(observed int64) func(c *history.Call) {
 	return func(c *history.Call) { c.Controllers = []history.Reported{{Name: "dns", Observed: observed}} }
 }
 
-// ready says Ready at a generation.
-func ready(g int64) func(c *history.Call) {
-	return func(c *history.Call) { c.Ready, c.Phase, c.Generation = true, "Ready", g }
-}
+// ready says Ready at generation 2.
+func ready(c *history.Call) { c.Ready, c.Phase, c.Generation = true, "Ready", 2 }
 
 // reports is a report of "dns".
 func reports(observed int64) func(c *history.Call) {
@@ -317,30 +313,30 @@ var pairs = []pair{
 
 	{
 		checker.ReadyIsTrue, "an expected controller is missing; one that is registered for another platform is not expected",
-		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 3, 4, 200), ready(2))),
-		waited(history.Controller{Name: "dns", Platforms: []string{"GCP"}}, with(ask(history.OpReport, 1, 2, 200), reports(2)), with(ask(history.OpStatus, 3, 4, 200), ready(2), shows(2))),
+		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 3, 4, 200), ready)),
+		waited(history.Controller{Name: "dns", Platforms: []string{"GCP"}}, with(ask(history.OpReport, 1, 2, 200), reports(2)), with(ask(history.OpStatus, 3, 4, 200), ready, shows(2))),
 	},
 	{
 		checker.ReadyIsTrue, "an expected controller is behind; not Ready is true",
-		waited(history.Controller{Name: "dns"}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpReport, 1, 6, 0), reports(2)), with(ask(history.OpStatus, 3, 4, 200), ready(2), shows(1))),
+		waited(history.Controller{Name: "dns"}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpReport, 1, 6, 0), reports(2)), with(ask(history.OpStatus, 3, 4, 200), ready, shows(1))),
 		waited(history.Controller{Name: "dns"}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpReport, 1, 6, 0), reports(2)), with(ask(history.OpStatus, 3, 4, 200), generation(2), shows(1)),
-			with(ask(history.OpStatus, 5, 6, 200), ready(2), shows(2))),
+			with(ask(history.OpStatus, 5, 6, 200), ready, shows(2))),
 	},
 	{
 		checker.ReadyIsTrue, "a read is Ready before an expected controller has reported; an unanswered report may have counted",
-		waited(history.Controller{Name: "dns"}, with(ask(history.OpGet, 1, 2, 200), ready(2)), with(ask(history.OpReport, 2, 4, 200), reports(2))),
-		waited(history.Controller{Name: "dns"}, with(ask(history.OpGet, 1, 3, 200), ready(2)), with(ask(history.OpReport, 2, 4, 0), reports(2))),
+		waited(history.Controller{Name: "dns"}, with(ask(history.OpGet, 1, 2, 200), ready), with(ask(history.OpReport, 2, 4, 200), reports(2))),
+		waited(history.Controller{Name: "dns"}, with(ask(history.OpGet, 1, 3, 200), ready), with(ask(history.OpReport, 2, 4, 0), reports(2))),
 	},
 	{
 		checker.ReadyIsTrue, "who has reported is waited for; not before the report is known to be stored",
-		waited(history.Controller{Name: "net", Kinds: []string{"nodepool"}}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpStatus, 3, 4, 200), ready(2), shows(1))),
+		waited(history.Controller{Name: "net", Kinds: []string{"nodepool"}}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpStatus, 3, 4, 200), ready, shows(1))),
 		changed(waited(history.Controller{Name: "net", Kinds: []string{"cluster"}}, with(ask(history.OpReport, 1, 3, 200), reports(1)), with(ask(history.OpReport, 1, 2, 0), reports(2), by("net")),
-			with(ask(history.OpStatus, 3, 4, 200), ready(2), shows(1), showsAlso("net", 2))), netReported),
+			with(ask(history.OpStatus, 3, 4, 200), ready, shows(1), showsAlso("net", 2))), netReported),
 	},
 	{
 		checker.ReadyIsTrue, "who has reported is waited for; not who is registered for something else",
-		waited(history.Controller{Name: "dns", Platforms: []string{"gcp"}}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpGet, 3, 4, 200), ready(2))),
-		changed(waited(history.Controller{Name: "dns", Platforms: []string{"aws"}}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpGet, 3, 4, 200), ready(2)),
+		waited(history.Controller{Name: "dns", Platforms: []string{"gcp"}}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpGet, 3, 4, 200), ready)),
+		changed(waited(history.Controller{Name: "dns", Platforms: []string{"aws"}}, with(ask(history.OpReport, 1, 2, 200), reports(1)), with(ask(history.OpGet, 3, 4, 200), ready),
 			with(ask(history.OpReport, 1, 2, 200), reports(2), by("net"))), netReported, func(h *history.History) {
 			h.Expected = append(h.Expected, history.Controller{Name: "net"})
 		}),
@@ -387,8 +383,8 @@ var pairs = []pair{
 	},
 	{
 		checker.Confirmed, "gone without a deletion",
-		changed(gone(), func(h *history.History) { h.Resources[0].DeletionTimestamp = ptr(at(50.1)) }),
-		changed(gone(), func(h *history.History) { h.Resources[0].DeletionTimestamp = ptr(at(50)) }),
+		changed(gone(), func(h *history.History) { h.Resources[0].DeletionTimestamp = new(at(50.1)) }),
+		changed(gone(), func(h *history.History) { h.Resources[0].DeletionTimestamp = new(at(50)) }),
 	},
 
 	{

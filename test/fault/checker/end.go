@@ -17,11 +17,11 @@ func confirmed(x *index, r *Result) {
 		at := *s.row.DeletedAt
 		switch begun := s.row.DeletionTimestamp; {
 		case begun == nil || begun.After(at):
-			r.violate("%s was gone at %s, before its deletion began", s.id, stamp(at))
+			r.violatef("%s was gone at %s, before its deletion began", s.id, stamp(at))
 		case s.row.Forced:
 			r.Examined++
 			if cluster := x.byID[s.row.ClusterID]; !s.forcedBy(at) && (cluster == nil || !cluster.forcedBy(at)) {
-				r.violate("%s was gone at %s by force, and nobody had forced it", s.id, stamp(at))
+				r.violatef("%s was gone at %s by force, and nobody had forced it", s.id, stamp(at))
 			}
 		default:
 			x.judgeFinalizers(s, at, r)
@@ -29,7 +29,7 @@ func confirmed(x *index, r *Result) {
 		for _, pool := range s.pools {
 			r.Examined++
 			if pool.row.DeletedAt == nil || pool.row.DeletedAt.After(at) {
-				r.violate("cluster %s was gone at %s, before its node pool %s", s.id, stamp(at), pool.id)
+				r.violatef("cluster %s was gone at %s, before its node pool %s", s.id, stamp(at), pool.id)
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func (x *index) judgeFinalizers(s *subject, at time.Time, r *Result) {
 				mayHave(c) && notAfter(c, at)
 		})
 		if !confirmed {
-			r.violate("%s was gone at %s, and %s had not confirmed generation %d", s.id, stamp(at), of.Name, s.row.Generation)
+			r.violatef("%s was gone at %s, and %s had not confirmed generation %d", s.id, stamp(at), of.Name, s.row.Generation)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func released(x *index, r *Result) {
 	for _, l := range x.Leftovers {
 		r.Examined++
 		if l.After > l.Before+l.Slack {
-			r.violate("%s: %d before the load and %d after it, where %d more are allowed", l.What, l.Before, l.After, l.Slack)
+			r.violatef("%s: %d before the load and %d after it, where %d more are allowed", l.What, l.Before, l.After, l.Slack)
 		}
 	}
 }
@@ -75,14 +75,14 @@ func recovered(x *index, r *Result) {
 		r.Examined++
 		switch {
 		case !recovery.Converged:
-			r.violate("%s: not everything was as declared after %v", recovery.Fault, recovery.Took)
+			r.violatef("%s: not everything was as declared after %v", recovery.Fault, recovery.Took)
 		case recovery.Took > recovery.Limit:
-			r.violate("%s: everything was as declared after %v, later than %v", recovery.Fault, recovery.Took, recovery.Limit)
+			r.violatef("%s: everything was as declared after %v, later than %v", recovery.Fault, recovery.Took, recovery.Limit)
 		}
 	}
 	for i := range x.Outbox {
 		if q := &x.Outbox[i]; !q.Published && isChange(q.Reason) {
-			r.violate("event %s (%s) of %s is unpublished in the end", q.EventID, q.Reason, q.ResourceID)
+			r.violatef("event %s (%s) of %s is unpublished in the end", q.EventID, q.Reason, q.ResourceID)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func delivered(x *index, r *Result) {
 			}
 			r.Examined++
 			if x.first[q.EventID] == nil {
-				r.violate("event %s (%s, %s, generation %d) of %s was never delivered", q.EventID, q.Type, q.Reason, q.Generation, s.id)
+				r.violatef("event %s (%s, %s, generation %d) of %s was never delivered", q.EventID, q.Type, q.Reason, q.Generation, s.id)
 			}
 			if beginsGeneration(q.Reason) {
 				told[step{verb(q.Type), q.Generation}] = true
@@ -40,7 +40,7 @@ func delivered(x *index, r *Result) {
 		for _, generation := range s.committed() {
 			r.Examined++
 			if v := s.verb(generation); !told[step{v, generation}] {
-				r.violate("generation %d of %s was committed without a %s event", generation, s.id, v)
+				r.violatef("generation %d of %s was committed without a %s event", generation, s.id, v)
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func ordered(x *index, r *Result) {
 			}
 			r.Examined++
 			if q.Seq < last.Seq {
-				r.violate("of %s, event %s (%s, seq %d) was delivered after event %s (%s, seq %d)",
+				r.violatef("of %s, event %s (%s, seq %d) was delivered after event %s (%s, seq %d)",
 					s.id, q.EventID, q.Reason, q.Seq, last.EventID, last.Reason, last.Seq)
 				continue
 			}
@@ -103,12 +103,12 @@ func identified(x *index, r *Result) {
 		r.Examined++
 		again := *d
 		if again.At = first.At; again != *first {
-			r.violate("event %s was delivered with two contents: %s and %s", d.EventID, content(first), content(d))
+			r.violatef("event %s was delivered with two contents: %s and %s", d.EventID, content(first), content(d))
 		}
 	}
 	for i := range x.Outbox {
 		if q := &x.Outbox[i]; x.queued[q.EventID] != q {
-			r.violate("event %s is in the outbox twice, seq %d and %d", q.EventID, q.Seq, x.queued[q.EventID].Seq)
+			r.violatef("event %s is in the outbox twice, seq %d and %d", q.EventID, q.Seq, x.queued[q.EventID].Seq)
 		}
 	}
 	for _, s := range x.subjects {
@@ -150,7 +150,7 @@ func (s *subject) judgeIDs(r *Result) {
 			may = 2
 		}
 		if len(ids[at]) > may {
-			r.violate("the %s event of generation %d of %s has %d ids: %s", at.verb, at.generation, s.id, len(ids[at]), strings.Join(ids[at], ", "))
+			r.violatef("the %s event of generation %d of %s has %d ids: %s", at.verb, at.generation, s.id, len(ids[at]), strings.Join(ids[at], ", "))
 		}
 	}
 }
@@ -161,7 +161,7 @@ func caused(x *index, r *Result) {
 		for _, d := range s.firsts {
 			r.Examined++
 			if why := s.uncaused(d, x.queued[d.EventID]); why != "" {
-				r.violate("event %s (%s, %s, generation %d) of %s was delivered: %s", d.EventID, d.Type, d.Reason, d.Generation, s.id, why)
+				r.violatef("event %s (%s, %s, generation %d) of %s was delivered: %s", d.EventID, d.Type, d.Reason, d.Generation, s.id, why)
 			}
 		}
 	}

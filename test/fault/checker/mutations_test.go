@@ -88,9 +88,9 @@ func isWrite(c *history.Call) bool { return isOK(history.OpUpdate, history.OpPat
 
 func isApplied(c *history.Call) bool { return isOK(history.OpReport)(c) && c.Applied }
 
-// confirms reports whether a call may have let go of a resource's deletion.
-func confirms(c *history.Call, row *history.Resource, controller string) bool {
-	return c.Op == history.OpReport && c.ResourceID == row.ID && c.Controller == controller && c.Finalized && c.Observed == row.Generation &&
+// confirms reports whether a call may be how dns let go of a resource's deletion.
+func confirms(c *history.Call, row *history.Resource) bool {
+	return c.Op == history.OpReport && c.ResourceID == row.ID && c.Controller == "dns" && c.Finalized && c.Observed == row.Generation &&
 		(c.Applied || !c.OK())
 }
 
@@ -299,9 +299,9 @@ var mutations = []struct {
 
 	{checker.Confirmed, "gone before a confirmation", func(r *run) {
 		row := one(r, r.Resources, func(row *history.Resource) bool { return row.DeletedAt != nil && !row.Forced && row.Platform == "gcp" })
-		c := r.Calls[slices.IndexFunc(r.Calls, func(c history.Call) bool { return confirms(&c, row, "dns") })]
+		c := r.Calls[slices.IndexFunc(r.Calls, func(c history.Call) bool { return confirms(&c, row) })]
 		for i := range r.Calls {
-			if b := &r.Calls[i]; confirms(b, row, "dns") && b.Start.Before(c.Start) {
+			if b := &r.Calls[i]; confirms(b, row) && b.Start.Before(c.Start) {
 				c = *b
 			}
 		}
@@ -310,12 +310,12 @@ var mutations = []struct {
 	}},
 	{checker.Confirmed, "gone without a confirmation", func(r *run) {
 		row := one(r, r.Resources, func(row *history.Resource) bool { return row.DeletedAt != nil && !row.Forced && row.Platform == "gcp" })
-		r.dropCalls(func(c *history.Call) bool { return confirms(c, row, "dns") })
+		r.dropCalls(func(c *history.Call) bool { return confirms(c, row) })
 	}},
 	{checker.Confirmed, "the confirmation was of another generation", func(r *run) {
 		row := one(r, r.Resources, func(row *history.Resource) bool { return row.DeletedAt != nil && !row.Forced && row.Platform == "gcp" })
 		for i := range r.Calls {
-			if c := &r.Calls[i]; confirms(c, row, "dns") {
+			if c := &r.Calls[i]; confirms(c, row) {
 				c.Observed--
 			}
 		}
@@ -323,7 +323,7 @@ var mutations = []struct {
 	{checker.Confirmed, "the confirmation was not applied", func(r *run) {
 		row := one(r, r.Resources, func(row *history.Resource) bool { return row.DeletedAt != nil && !row.Forced && row.Platform == "gcp" })
 		for i := range r.Calls {
-			if c := &r.Calls[i]; confirms(c, row, "dns") {
+			if c := &r.Calls[i]; confirms(c, row) {
 				c.Status, c.Applied = 200, false
 			}
 		}

@@ -3,6 +3,7 @@ package checker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -31,8 +32,8 @@ type Result struct {
 	Violations []string `json:"violations,omitempty"`
 }
 
-// violate adds a violation.
-func (r *Result) violate(format string, args ...any) {
+// violatef adds a violation.
+func (r *Result) violatef(format string, args ...any) {
 	r.Broken++
 	if len(r.Violations) < shown {
 		r.Violations = append(r.Violations, fmt.Sprintf(format, args...))
@@ -70,7 +71,7 @@ func (r Report) Merge(other Report) Report {
 			a.Idle += b.Idle
 			a.Examined += b.Examined
 			a.Broken += b.Broken
-			all := append(a.Violations[:len(a.Violations):len(a.Violations)], b.Violations...)
+			all := slices.Concat(a.Violations, b.Violations)
 			a.Violations = all[:min(len(all), shown)]
 		}
 		merged.Results[i] = a

@@ -96,7 +96,7 @@ func (s *sim) call(asked history.Call, effect func(c *history.Call)) {
 
 func (t *thing) gone() bool     { return t.row.DeletedAt != nil }
 func (t *thing) deleting() bool { return t.row.DeletionTimestamp != nil }
-func (t *thing) etag() string   { return fmt.Sprintf("%q", fmt.Sprint(t.row.ResourceVersion)) }
+func (t *thing) etag() string   { return fmt.Sprintf(`"%d"`, t.row.ResourceVersion) }
 
 // moved counts a change.
 func (t *thing) moved() {
@@ -239,7 +239,7 @@ func (s *sim) end(t *thing, c *history.Call, force bool) {
 					one.holders = append(one.holders, of.Name)
 				}
 			}
-			s.takeBack(one)
+			one.takeBack()
 			s.commit(one, "deleted", "deletion_requested")
 		case force:
 			one.row.Forced, one.holders = true, nil
@@ -255,7 +255,7 @@ func (s *sim) end(t *thing, c *history.Call, force bool) {
 
 // isFor reads what a registration is for.
 func isFor(of history.Controller, row *history.Resource) bool {
-	return (of.Kinds == nil || of.Kinds[0] == row.Kind) && (of.Platforms == nil || strings.ToLower(of.Platforms[0]) == row.Platform)
+	return (len(of.Kinds) == 0 || of.Kinds[0] == row.Kind) && (len(of.Platforms) == 0 || strings.EqualFold(of.Platforms[0], row.Platform))
 }
 
 // bury makes a tombstone of what waits for nobody.
@@ -267,7 +267,7 @@ func (s *sim) bury(t *thing) {
 	at := s.tick()
 	t.row.DeletedAt = &at
 	t.moved()
-	s.takeBack(t)
+	t.takeBack()
 }
 
 // buryCluster makes a tombstone of a cluster that has waited for a node pool.
@@ -278,7 +278,7 @@ func (s *sim) buryCluster(t *thing) {
 }
 
 // takeBack removes a wake-up that waits. It may be with the subscriber already.
-func (s *sim) takeBack(t *thing) {
+func (t *thing) takeBack() {
 	if t.wake != nil {
 		t.wake.Seq = 0
 		t.wake = nil
@@ -516,8 +516,8 @@ func (s *sim) settle() history.History {
 		s.tick()
 		arrives()
 	}
-	for i := len(s.things) - 1; i >= 0; i-- { // Node pools before their clusters.
-		if t := s.things[i]; t.deleting() {
+	for _, t := range slices.Backward(s.things) { // Node pools before their clusters.
+		if t.deleting() {
 			s.everybody(t, true)
 		}
 	}

@@ -37,7 +37,7 @@ func (s *subject) judgeETags(r *Result) {
 	for _, etag := range order {
 		r.Examined++
 		if won := s.winners(calls[etag], shared); len(won) > 1 {
-			r.violate("resource %s was changed %d times with If-Match %s: %s", s.id, len(won), etag, strings.Join(won, ", "))
+			r.violatef("resource %s was changed %d times with If-Match %s: %s", s.id, len(won), etag, strings.Join(won, ", "))
 		}
 	}
 }
@@ -139,14 +139,14 @@ func (k *keyed) judge(made map[string][]string, r *Result) {
 		case k.won == nil:
 			k.won = c
 		case c.ResourceID != k.won.ResourceID:
-			r.violate("Idempotency-Key %s was answered with %s %s and with %s", c.Key, c.Kind, k.won.ResourceID, c.ResourceID)
+			r.violatef("Idempotency-Key %s was answered with %s %s and with %s", c.Key, c.Kind, k.won.ResourceID, c.ResourceID)
 			return
 		case c.Body != k.won.Body:
-			r.violate("Idempotency-Key %s was answered with two bodies of %s %s: %s and %s", c.Key, c.Kind, c.ResourceID, k.won.Body, c.Body)
+			r.violatef("Idempotency-Key %s was answered with two bodies of %s %s: %s and %s", c.Key, c.Kind, c.ResourceID, k.won.Body, c.Body)
 			return
 		}
 	}
 	if len(ids) > 1 {
-		r.violate("Idempotency-Key %s has made %d resources: %s", k.calls[0].Key, len(ids), strings.Join(ids, ", "))
+		r.violatef("Idempotency-Key %s has made %d resources: %s", k.calls[0].Key, len(ids), strings.Join(ids, ", "))
 	}
 }
