@@ -16,7 +16,7 @@ import (
 // What the environment says, read at the first pass. A process that misreads its order would pass for one that
 // survives, so it panics.
 var (
-	armed  = sync.OnceValue(func() map[string]*order { return must(parse(os.Getenv("FAULTPOINT"))) })        //nolint:gochecknoglobals // one process, one order
+	armed  = sync.OnceValue(func() map[string]*order { return must(parse(os.Getenv("FAULTPOINT"))) })         //nolint:gochecknoglobals // one process, one order
 	offset = sync.OnceValue(func() time.Duration { return must(parseOffset(os.Getenv("FAULTPOINT_CLOCK"))) }) //nolint:gochecknoglobals // the same
 )
 

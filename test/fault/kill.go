@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cls-backend/cls-backend/internal/faultpoint"
@@ -80,14 +81,10 @@ func killAtPoints(ctx context.Context, w *world, d dose) ([]figure, error) {
 	for i := range d.times {
 		q.left[points()[i%len(points())]]++
 	}
-	l := w.startLoad(ctx, 8, 60)
+	l := w.startLoad(ctx, 8, 30)
 	for _, r := range w.replicas {
 		r.order, r.died = q.order, q.kill
-	}
-	for _, r := range w.replicas {
-		if _, err := r.restart(ctx); err != nil && w.broken() != nil {
-			return nil, err
-		}
+		r.process().signal(syscall.SIGKILL)
 	}
 	began := time.Now()
 	err := until(ctx, "all to have died", time.Duration(d.times)*2*time.Second+patience, func() bool {
@@ -109,7 +106,7 @@ func killAtPoints(ctx context.Context, w *world, d dose) ([]figure, error) {
 }
 
 func killOneOfThree(ctx context.Context, w *world, d dose) ([]figure, error) {
-	l := w.startLoad(ctx, 8, 80)
+	l := w.startLoad(ctx, 8, 30)
 	var longest time.Duration
 	for range d.times {
 		if err := pause(ctx, 200*time.Millisecond+time.Duration(w.rng.IntN(600))*time.Millisecond); err != nil {

@@ -53,7 +53,7 @@ func ways() []away {
 }
 
 func pubSubAway(ctx context.Context, w *world, d dose) ([]figure, error) {
-	l := w.startLoad(ctx, 8, 50)
+	l := w.startLoad(ctx, 8, 30)
 	began := time.Now()
 	var figures []figure
 	most := 0.0

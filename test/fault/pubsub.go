@@ -112,14 +112,23 @@ func (p *pubSub) subscribe(ctx context.Context, name string, ordered bool, handl
 	return end, nil
 }
 
+// The pause before messages are asked for again, which doubles while none come.
+const (
+	firstPull = 5 * time.Millisecond
+	lastPull  = 40 * time.Millisecond
+)
+
 // pull takes what there is until ctx ends. It asks instead of listening: the server feeds a stream a hundred messages a
 // second and no more.
 func pull(ctx context.Context, client pb.SubscriberClient, subscription string, handle func(context.Context, *pb.PubsubMessage) error) error {
-	for pause(ctx, 5*time.Millisecond) == nil {
+	for wait := firstPull; pause(ctx, wait) == nil; {
 		//nolint:staticcheck // ReturnImmediately is deprecated; without it this server waits for half a second
 		got, err := client.Pull(ctx, &pb.PullRequest{Subscription: subscription, MaxMessages: pulled, ReturnImmediately: true})
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("pull from %s: %w", subscription, err)
+		}
+		if wait = min(2*wait, lastPull); len(got.GetReceivedMessages()) > 0 {
+			wait = firstPull
 		}
 		handled, failed := inHand(ctx, got.GetReceivedMessages(), handle)
 		if len(handled) > 0 {

@@ -77,10 +77,10 @@ func (w *world) newReplica(name string) (*replica, error) {
 		r.probe(ctx)
 	}()
 	w.atEnd(func() error {
-		err := r.leave()
+		r.leave()
 		cancel()
 		<-probed
-		return err
+		return nil
 	})
 	return r, nil
 }
@@ -252,22 +252,18 @@ func (r *replica) restart(ctx context.Context) (time.Duration, error) {
 	return took, r.start(ctx)
 }
 
-// leave ends the process for good.
-func (r *replica) leave() error {
+// leave ends the process for good, with its world.
+func (r *replica) leave() {
 	r.mu.Lock()
 	p := r.current
 	r.closed = true
 	r.mu.Unlock()
-	if p == nil || p.ended() {
-		return nil
+	if p == nil {
+		return
 	}
-	p.signal(syscall.SIGCONT)
-	if _, err := r.stop(); err != nil {
-		p.signal(syscall.SIGKILL)
-		<-p.done
-		return err
-	}
-	return nil
+	p.leaves.Store(true)
+	p.signal(syscall.SIGKILL)
+	<-p.done
 }
 
 // probing is how often the load balancer looks, and probeLimit how long it waits for the answer.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -47,6 +48,8 @@ type result struct {
 	Passed   bool              `json:"passed"`
 	Error    string            `json:"error,omitempty"`
 	Figures  []figure          `json:"figures"`
+	Calls    int               `json:"calls"`  // on record
+	Events   int               `json:"events"` // as the subscriber was given them
 	Report   checker.Report    `json:"report"`
 	Excepted map[string]string `json:"excepted,omitempty"` // why, by invariant
 }
@@ -61,20 +64,21 @@ func (r result) command() string {
 }
 
 // say prints a result.
-func (r *rig) say(res result) {
+func (r *rig) say(out io.Writer, res result) {
 	verdict := "passed"
 	if !res.Passed {
 		verdict = "FAILED"
 	}
-	fmt.Fprintf(r.log, "%s %s (%s) in %v, seed %d\n", verdict, res.Scenario, res.Dose, res.Took.Round(100*time.Millisecond), res.Seed)
+	fmt.Fprintf(out, "%s %s (%s) in %v, seed %d\n", verdict, res.Scenario, res.Dose, res.Took.Round(100*time.Millisecond), res.Seed)
 	for _, f := range res.Figures {
-		fmt.Fprintf(r.log, "    %s\n", f.text())
+		fmt.Fprintf(out, "    %s\n", f.text())
 	}
 	if len(res.Report.Results) > 0 {
-		fmt.Fprintf(r.log, "%s", indent(res.Report.String()))
+		fmt.Fprintf(out, "    on record: %s calls, %s events\n", thousands(res.Calls), thousands(res.Events))
+		fmt.Fprintf(out, "%s", indent(res.Report.String()))
 	}
 	if !res.Passed {
-		fmt.Fprintf(r.log, "%s    again: %s\n    logs: %s\n", indent(res.Error+"\n"), res.command(), r.logs(res.Scenario))
+		fmt.Fprintf(out, "%s    again: %s\n    logs: %s\n", indent(res.Error+"\n"), res.command(), r.logs(res.Scenario))
 	}
 }
 
@@ -215,7 +219,8 @@ func section(b *strings.Builder, res result) {
 		}
 		examined = append(examined, text)
 	}
-	fmt.Fprintf(b, "- examined: %s\n\nAgain: `%s`\n", strings.Join(examined, ", "), res.command())
+	fmt.Fprintf(b, "- on record: %s calls, %s events\n- examined: %s\n\nAgain: `%s`\n",
+		thousands(res.Calls), thousands(res.Events), strings.Join(examined, ", "), res.command())
 	if !res.Passed {
 		fmt.Fprintf(b, "\n```\n%s\n```\n", res.Error)
 	}

@@ -24,12 +24,12 @@ func stopAndContinue(ctx context.Context, w *world, d dose) ([]figure, error) {
 		return nil, err
 	}
 	began := time.Now()
-	l := w.startLoad(ctx, 8, 60)
+	l := w.startLoad(ctx, 8, 30)
 	victims := w.replicas[:d.times]
 	for i, point := range []string{faultpoint.BeforeCommit, faultpoint.BeforePublish} {
 		order := fmt.Sprintf("FAULTPOINT=%s:stop@%d", point, 5+w.rng.IntN(20))
 		victims[i].order = func() []string { return []string{order} }
-		if _, err := victims[i].restart(ctx); err != nil {
+		if err := victims[i].kill(ctx); err != nil {
 			return nil, err
 		}
 	}

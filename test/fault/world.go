@@ -29,8 +29,8 @@ const (
 	patience = time.Minute
 	// poll is how often the rig looks at what gives no signal.
 	poll = 20 * time.Millisecond
-	// replicaConns is how many connections to PostgreSQL a replica may have.
-	replicaConns = 8
+	// replicaConns is how many connections to PostgreSQL a replica may have. Each plans every statement anew.
+	replicaConns = 4
 	// startedReplicas is how many a world has that does not say.
 	startedReplicas = 3
 )
