@@ -22,7 +22,7 @@ func clocks() []scenario {
 
 func clocksOff(ctx context.Context, w *world, d dose) ([]figure, error) {
 	for i, by := range []time.Duration{skew, -skew} {
-		w.replicas[i].order = func() []string { return []string{"FAULTPOINT_CLOCK=" + by.String()} }
+		w.replicas[i].arm(func() []string { return []string{"FAULTPOINT_CLOCK=" + by.String()} }, nil)
 		if err := w.replicas[i].kill(ctx); err != nil {
 			return nil, err
 		}

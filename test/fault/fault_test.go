@@ -45,6 +45,7 @@ func TestShortDoses(t *testing.T) {
 	}
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			var log bytes.Buffer
 			res := <-results[s.name]
 			r.say(&log, res)

@@ -19,8 +19,8 @@ func kills() []scenario {
 	return []scenario{
 		{
 			name: "kill/points", promise: "Nothing is lost and nothing is invented when the process dies in the middle of a change.",
-			about: "Every replica is killed (SIGKILL) again and again at a point of its own choice: before a commit, after it and before the answer, " +
-				"with an event claimed and not published, with an event published and not marked. Another process takes its place.",
+			about: "Every replica is killed (SIGKILL) again and again at a point of its own choice: before a commit, after it and before " +
+				"the answer, with an event claimed and not published, with an event published and not marked. Another process takes its place.",
 			full: dose{times: 1000}, short: dose{times: 8}, unit: "kills", run: killAtPoints,
 		},
 		{
@@ -83,7 +83,7 @@ func killAtPoints(ctx context.Context, w *world, d dose) ([]figure, error) {
 	}
 	l := w.startLoad(ctx, 8, 30)
 	for _, r := range w.replicas {
-		r.order, r.died = q.order, q.kill
+		r.arm(q.order, q.kill)
 		r.process().signal(syscall.SIGKILL)
 	}
 	began := time.Now()

@@ -30,7 +30,8 @@ func lookAtMachine() machine {
 }
 
 func (m machine) text() string {
-	return fmt.Sprintf("%d cores, %s GiB of memory, %s, %s, PostgreSQL %s", m.CPUs, number(float64(m.Memory)/(1<<30)), m.System, m.Go, m.Postgres)
+	gib := number(float64(m.Memory) / (1 << 30))
+	return fmt.Sprintf("%d cores, %s GiB of memory, %s, %s, PostgreSQL %s", m.CPUs, gib, m.System, m.Go, m.Postgres)
 }
 
 // result is what has come of a scenario.
@@ -162,9 +163,9 @@ func thousands(n int) string {
 func document(list []result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What the service survives\n\n"+
-		"`make fault` has written this from what it measured; nothing in it was typed. Each scenario runs real processes of the service on a real\n"+
-		"PostgreSQL and Google's Pub/Sub server, under load, while the fault happens; a program that was not there judges the whole record of the run\n"+
-		"afterwards. The invariants are listed at the end.\n\n")
+		"`make fault` has written this from what it measured; nothing in it was typed. Each scenario runs real processes of the\n"+
+		"service on a real PostgreSQL and Google's Pub/Sub server, under load, while the fault happens; a program that was not there\n"+
+		"judges the whole record of the run afterwards, by the invariants that are listed at the end.\n\n")
 	for _, m := range machines(list) {
 		fmt.Fprintf(&b, "On %s.\n", m)
 	}

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -74,7 +73,7 @@ func removeLeftovers(ctx context.Context) {
 	for _, dir := range dirs {
 		text, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
 		pid, err := strconv.Atoi(text)
-		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		if err != nil || exists(pid) {
 			continue
 		}
 		servers, _ := filepath.Glob(filepath.Join(dir, "postgres*")) // The pattern is right.
