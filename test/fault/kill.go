@@ -87,13 +87,16 @@ func killAtPoints(ctx context.Context, w *world, d dose) ([]figure, error) {
 		r.process().signal(syscall.SIGKILL)
 	}
 	began := time.Now()
-	err := until(ctx, "all to have died", time.Duration(d.times)*2*time.Second+patience, func() bool {
-		return q.total() >= d.times || w.broken() != nil
-	})
-	took := time.Since(began)
-	if err != nil {
-		return nil, err
+	for q.total() < d.times {
+		died := q.total()
+		if err := until(ctx, "a process to die", patience, func() bool { return q.total() > died || w.broken() != nil }); err != nil {
+			return nil, err
+		}
+		if err := w.broken(); err != nil {
+			return nil, err
+		}
 	}
+	took := time.Since(began)
 	figures := []figure{measured("kills a minute", float64(d.times)/took.Minutes(), "")}
 	for _, p := range points() {
 		figures = append(figures, measured("killed "+strings.ReplaceAll(p, "-", " "), float64(q.died[p]), ""))
