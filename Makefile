@@ -21,7 +21,7 @@ EMULATOR = $(wildcard $(SDK)/platform/pubsub-emulator)
 EMULATOR_TESTS = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build.*emulator' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dev dev-reset test test-faults test-emulator emulator race bench fmt lint lint-openapi generate
+.PHONY: help setup build dev dev-reset test fault test-deletions test-emulator emulator race bench fmt lint lint-openapi generate
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,8 +43,11 @@ dev-reset: build ## Remove the data of make dev
 test: setup ## Run all tests
 	go test -timeout 10m ./...
 
-test-faults: setup ## Run the tests under faults at their full size: 10,000 deletions
-	CLS_TEST_DELETIONS=10000 go test -count=1 -timeout 10m -v ./test/fault
+fault: setup ## Prove that the service survives faults, for hours; writes docs/proof/faults.md
+	go run ./test/fault
+
+test-deletions: setup ## Run the deletions under faults at their full size: 10,000
+	CLS_TEST_DELETIONS=10000 go test -count=1 -timeout 10m -v ./test/deletions
 
 race: setup ## Run all tests under the race detector (needs a C compiler)
 	go test -race -timeout 20m ./...

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/faultpoint"
 )
 
 // probeTimeout bounds how long a dependency is asked for its health: the answer itself
@@ -18,7 +19,7 @@ const probeTimeout = 1500 * time.Millisecond
 func (p *parts) health(ctx context.Context) v1.Health {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	h := v1.Health{Status: v1.Healthy, Components: map[string]v1.Component{}, Timestamp: time.Now().UTC()}
+	h := v1.Health{Status: v1.Healthy, Components: map[string]v1.Component{}, Timestamp: faultpoint.Now().UTC()}
 	h.Components["pubsub"] = v1.Component{Status: v1.Healthy}
 	if ok, why := p.pubsub.Health(); !ok {
 		h.Components["pubsub"] = v1.Component{Status: v1.Unhealthy, Message: why}

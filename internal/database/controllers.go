@@ -54,7 +54,7 @@ func (db *DB) ChangeController(
 ) error {
 	ctx, cancel := db.bounded(ctx)
 	defer cancel()
-	return translate("change the registry", pgx.BeginFunc(ctx, db.q, func(tx pgx.Tx) error {
+	return translate("change the registry", db.transact(ctx, func(tx pgx.Tx) error {
 		now, err := one(ctx, tx, pgx.RowTo[time.Time], `SELECT clock_timestamp() FROM registry WHERE one FOR UPDATE`)
 		if err != nil {
 			return err

@@ -42,7 +42,7 @@ func (r *Resources) Once(
 ) (answer models.Answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, keyWait+r.timeout)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, r.q, func(tx pgx.Tx) error {
+	err = r.transact(ctx, func(tx pgx.Tx) error {
 		within := r.on(tx)
 		taken, err := within.takeKey(ctx, key)
 		if err != nil {

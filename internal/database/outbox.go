@@ -55,7 +55,7 @@ func (s *statements) WakeNow(ctx context.Context, id, owner string, e models.New
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
 	args := append(eventArgs(e), id, owner, s.kind.Event(models.Deleted))
-	ref, err := one(ctx, s.db.q, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), args...)
+	ref, err := write(ctx, s.db, pgx.RowToStructByPos[models.Ref], s.sql(wakeNow), args...)
 	return ref, s.notFound(id, "wake", err)
 }
 

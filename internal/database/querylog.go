@@ -17,15 +17,15 @@ const slowStatement = 500 * time.Millisecond
 type queryLog struct{ log *slog.Logger }
 
 type queryStart struct {
-	sql string
-	at  time.Time
+	sql   string
+	began time.Time
 }
 
 type queryStartKey struct{}
 
 // TraceQueryStart implements [pgx.QueryTracer].
 func (queryLog) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	return context.WithValue(ctx, queryStartKey{}, queryStart{sql: data.SQL, at: time.Now()})
+	return context.WithValue(ctx, queryStartKey{}, queryStart{sql: data.SQL, began: time.Now()})
 }
 
 // TraceQueryEnd implements [pgx.QueryTracer].
@@ -34,7 +34,7 @@ func (q queryLog) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, data pgx.Trace
 	if !ok {
 		return
 	}
-	elapsed := time.Since(start.at)
+	elapsed := time.Since(start.began)
 	level := slog.LevelDebug
 	if elapsed >= slowStatement {
 		level = slog.LevelWarn

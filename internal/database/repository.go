@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/cls-backend/cls-backend/internal/faultpoint"
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
@@ -36,8 +37,30 @@ type querier interface { //nolint:interfacebloat // what pgx's pool and transact
 func (r *Resources) InTx(ctx context.Context, work func(context.Context, *Tx) error) error {
 	ctx, cancel := r.db.bounded(ctx)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, r.q, func(tx pgx.Tx) error { return work(ctx, &Tx{statements{r.on(tx), r.kind}}) })
+	err := r.transact(ctx, func(tx pgx.Tx) error { return work(ctx, &Tx{statements{r.on(tx), r.kind}}) })
 	return translate("transaction", err)
+}
+
+// transact runs work in a transaction, which within another is a part of that.
+func (db *DB) transact(ctx context.Context, work func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, db.q, func(tx pgx.Tx) error {
+		if err := work(tx); err != nil {
+			return err
+		}
+		db.pass(faultpoint.BeforeCommit)
+		return nil
+	})
+	if err == nil {
+		db.pass(faultpoint.AfterCommit)
+	}
+	return err
+}
+
+// pass passes a fault point where something is committed, which is not within a transaction.
+func (db *DB) pass(point string) {
+	if db.q == querier(db.pool) {
+		faultpoint.Hit(point)
+	}
 }
 
 // on returns the same database with its statements in a transaction.
@@ -78,6 +101,16 @@ func one[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql strin
 		return none, err
 	}
 	return pgx.CollectExactlyOneRow(rows, scan)
+}
+
+// write is one for a statement that changes what its caller asks for. Outside of a transaction it is one by itself.
+func write[T any](ctx context.Context, db *DB, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
+	db.pass(faultpoint.BeforeCommit)
+	v, err := one(ctx, db.q, scan, sql, args...)
+	if err == nil {
+		db.pass(faultpoint.AfterCommit)
+	}
+	return v, err
 }
 
 // bounded gives a statement its deadline at the client: the server's own is of no use

@@ -36,7 +36,7 @@ func (s *statements) Insert(ctx context.Context, c *models.Resource, wake time.D
 	if s.kind == models.KindNodePool {
 		own = c.ClusterID
 	}
-	snap, err := one(ctx, s.db.q, s.scanNew, s.sql(insertResource), append(eventArgs(e),
+	snap, err := write(ctx, s.db, s.scanNew, s.sql(insertResource), append(eventArgs(e),
 		c.ID, c.Name, own, c.Description, c.Paused, c.DeletionProtection, c.CreatedBy, c.Labels, []byte(c.Spec), wake)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, cmp.Or(s.db.Resources(models.KindCluster).See(ctx, c.ClusterID, c.CreatedBy), models.Deleting(models.KindCluster))

@@ -33,7 +33,7 @@ func (s *statements) StoreReport(
 	if err != nil {
 		return v1.ReportResult{}, err
 	}
-	o, err := one(ctx, s.db.q, pgx.RowToStructByPos[reportOutcome], s.sql(storeReport), args...)
+	o, err := write(ctx, s.db, pgx.RowToStructByPos[reportOutcome], s.sql(storeReport), args...)
 	if err != nil {
 		return v1.ReportResult{}, translate("store report", err)
 	}
@@ -135,7 +135,7 @@ func (s *statements) DropReport(ctx context.Context, id, controller string) erro
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
 	type outcome struct{ Found, Dropped bool }
-	o, err := one(ctx, s.db.q, pgx.RowToStructByPos[outcome], s.sql(dropReport), id, controller)
+	o, err := write(ctx, s.db, pgx.RowToStructByPos[outcome], s.sql(dropReport), id, controller)
 	switch {
 	case err != nil:
 		return translate("drop report", err)

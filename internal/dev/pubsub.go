@@ -56,8 +56,9 @@ type PubSub struct {
 }
 
 // StartPubSub serves Pub/Sub on addr, such as "127.0.0.1:0" for a free port.
-// ctx bounds the start only. The caller ends it with Close.
-func StartPubSub(ctx context.Context, addr string) (*PubSub, error) {
+// ctx bounds the start only. The caller ends it with Close. Interceptors come before the
+// server, so that a test can have it fail.
+func StartPubSub(ctx context.Context, addr string, interceptors ...grpc.UnaryServerInterceptor) (*PubSub, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -72,7 +73,7 @@ func StartPubSub(ctx context.Context, addr string) (*PubSub, error) {
 		limit:  maxRecorded,
 	}
 	p.server = grpc.NewServer(
-		grpc.UnaryInterceptor(p.bound),
+		grpc.ChainUnaryInterceptor(append(interceptors, p.bound)...),
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)

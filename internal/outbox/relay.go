@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/cls-backend/cls-backend/internal/faultpoint"
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
@@ -204,13 +205,13 @@ func (r *Relay) claim(ctx, publishing context.Context) (n int, full bool, err er
 	if limit == 0 {
 		return 0, false, nil
 	}
-	end := time.Now().Add(r.options.Lease) // before the database begins to count
+	began := time.Now() // before the database begins to count
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	events, err := r.store.ClaimEvents(ctx, uuid.NewString(), r.options.Lease, limit)
 	for _, event := range events {
 		r.inFlight++
-		go r.publish(publishing, event, end)
+		go r.publish(publishing, event, began.Add(r.options.Lease))
 	}
 	return len(events), len(events) == limit, err
 }
@@ -219,9 +220,10 @@ func (r *Relay) claim(ctx, publishing context.Context) (n int, full bool, err er
 func (r *Relay) publish(publishing context.Context, event models.QueuedEvent, end time.Time) {
 	ctx, cancel := context.WithDeadline(publishing, end)
 	defer cancel()
-	start := time.Now()
+	began := time.Now()
+	faultpoint.Hit(faultpoint.BeforePublish)
 	err := r.publisher.Publish(ctx, event)
-	r.finished <- outcome{event: event, err: err, elapsed: time.Since(start), cutOff: publishing.Err() != nil}
+	r.finished <- outcome{event: event, err: err, elapsed: time.Since(began), cutOff: publishing.Err() != nil}
 }
 
 // gather collects outcomes until n have come or patience ends, and what else is there.

@@ -35,5 +35,5 @@ func (r *report) publish(ctx context.Context, topic string, err error) {
 		return
 	}
 	r.log.WarnContext(ctx, "events cannot be published; trying on", "topic", topic, "failures", r.failures, "error", err)
-	r.failures, r.last = 0, time.Now()
+	r.failures, r.last = 0, time.Now() //nolint:forbidigo // measures
 }

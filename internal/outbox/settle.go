@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cls-backend/cls-backend/internal/faultpoint"
 	"github.com/cls-backend/cls-backend/internal/models"
 )
 
@@ -82,6 +83,7 @@ func (r *Relay) mark(ctx context.Context, published []outcome, result *Result) e
 		events[i] = o.event
 		result.More = result.More || !o.event.Wake
 	}
+	faultpoint.Hit(faultpoint.BeforeMark)
 	if err := r.store.MarkPublished(ctx, events); err != nil {
 		r.pending = append(r.pending, published...)
 		return err
@@ -94,7 +96,7 @@ func (r *Relay) mark(ctx context.Context, published []outcome, result *Result) e
 func (r *Relay) release(ctx context.Context, claim string, failed []outcome, result *Result) error {
 	failures := make([]models.FailedEvent, len(failed))
 	for i, o := range failed {
-		failures[i] = models.FailedEvent{Seq: o.event.Seq, Error: o.err.Error(), RetryIn: r.retryIn(o, time.Now()), Refused: o.refused()}
+		failures[i] = models.FailedEvent{Seq: o.event.Seq, Error: o.err.Error(), RetryIn: r.retryIn(o, faultpoint.Now()), Refused: o.refused()}
 	}
 	setAside, err := r.store.ReleaseEvents(ctx, claim, failures)
 	if err != nil {

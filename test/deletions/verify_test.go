@@ -1,4 +1,4 @@
-package fault_test
+package deletions_test
 
 import (
 	"slices"

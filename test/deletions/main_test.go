@@ -1,7 +1,7 @@
-// Package fault_test holds the service to its promises while its processes are killed and its
+// Package deletions_test holds the service to its promises while its processes are killed and its
 // connections to PostgreSQL are ended, at random: real processes, real signals, and judged by what
 // PostgreSQL and Pub/Sub have on record in the end.
-package fault_test
+package deletions_test
 
 import (
 	"bufio"
@@ -24,7 +24,7 @@ import (
 )
 
 // replicaEnv makes the test binary a replica of the service, whose settings are the environment.
-const replicaEnv = "CLS_TEST_FAULT_REPLICA"
+const replicaEnv = "CLS_TEST_DELETIONS_REPLICA"
 
 // patience is far above what anything here takes, on a busy machine too.
 const patience = 2 * time.Minute

@@ -1,4 +1,4 @@
-package fault_test
+package deletions_test
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// deletionsEnv is another number of deletions than the usual one: make test-faults has 10,000.
+	// deletionsEnv is another number of deletions than the usual one: make test-deletions has 10,000.
 	deletionsEnv = "CLS_TEST_DELETIONS"
 	deletions    = 3_000
 	replicas     = 2

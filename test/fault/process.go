@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// process is a program that we started and wait for.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed once it is reaped
+}
+
+// start runs cmd in a process group of its own. On Linux it dies with us, however we end: the kernel looks at the thread
+// that forked, so the goroutine keeps that for as long as cmd runs.
+func start(cmd *exec.Cmd) (*process, error) {
+	cmd.SysProcAttr = attributes()
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // ProcessState says it.
+			close(p.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	return p, nil
+}
+
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) } // One that has ended needs none.
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// await waits for the end of a process.
+func (p *process) await(limit time.Duration) error {
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(limit):
+		return fmt.Errorf("process %d still runs after %v", p.cmd.Process.Pid, limit)
+	}
+}
+
+// exists reports whether there is a process.
+func exists(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// killedBy is the signal that ended a process; 0 for none.
+func (p *process) killedBy() syscall.Signal {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		return 0
+	}
+	return status.Signal()
+}

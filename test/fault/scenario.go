@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cls-backend/cls-backend/internal/dev"
+	"github.com/cls-backend/cls-backend/test/fault/checker"
+)
+
+// The doses.
+const (
+	doseFull  = "full"
+	doseShort = "short"
+)
+
+// scenario is something that goes wrong, and what is promised all the same.
+type scenario struct {
+	// name is family/what.
+	name string
+	// promise is what it proves, in a sentence; about is what happens.
+	promise, about string
+	// full and short are how much of it; unit is what a dose counts, such as kills.
+	full, short dose
+	unit        string
+	// run has it happen to a world where all is well. It starts the load and ends it, waits until all is well again
+	// (settle), and returns what it has measured. An error fails the scenario, and so does a figure that misses its bar.
+	run func(ctx context.Context, w *world, d dose) ([]figure, error)
+
+	// The world, where it is not the usual one.
+
+	replicas int                  // default 3
+	settings []string             // of the replicas, beside the usual ones
+	postgres *dev.PostgresOptions // of a PostgreSQL of its own, whose folder the rig chooses; nil shares one
+	except   []exception          // invariants that have nothing to be examined here
+}
+
+// exception is an invariant that does not apply, and why.
+type exception struct {
+	invariant checker.Invariant
+	why       string
+}
+
+// scenarios are all that there are: a function a family.
+func scenarios() []scenario {
+	return slices.Concat(kills(), restarts(), stops(), clocks(), outages(), contests())
+}
+
+// dose is how much goes wrong. A field that a scenario has no use for is 0.
+type dose struct {
+	times int           // how often
+	lasts time.Duration // how long each time
+}
+
+// text is the dose in words.
+func (d dose) text(unit string) string {
+	text := fmt.Sprintf("%s %s", thousands(d.times), unit)
+	if d.lasts > 0 {
+		text += " of " + d.lasts.String()
+	}
+	return text
+}
+
+// figure is something that was measured.
+type figure struct {
+	What  string  `json:"what"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit,omitempty"`
+	// Bar is what it must not exceed, or with Least what it must reach; nil for none.
+	Bar   *float64 `json:"bar,omitempty"`
+	Least bool     `json:"least,omitempty"`
+}
+
+func measured(what string, value float64, unit string) figure {
+	return figure{What: what, Value: value, Unit: unit}
+}
+
+func atMost(what string, value float64, unit string, bar float64) figure {
+	return figure{What: what, Value: value, Unit: unit, Bar: &bar}
+}
+
+func atLeast(what string, value float64, unit string, bar float64) figure {
+	return figure{What: what, Value: value, Unit: unit, Bar: &bar, Least: true}
+}
+
+// missed says that a figure is beyond its bar.
+func (f figure) missed() bool {
+	return f.Bar != nil && (f.Least && f.Value < *f.Bar || !f.Least && f.Value > *f.Bar)
+}
+
+// text is the figure in words.
+func (f figure) text() string {
+	text := fmt.Sprintf("%s: %s", f.What, number(f.Value))
+	if f.Unit != "" {
+		text += " " + f.Unit
+	}
+	if f.Bar != nil {
+		relation := "at most"
+		if f.Least {
+			relation = "at least"
+		}
+		text += fmt.Sprintf(" (%s %s)", relation, number(*f.Bar))
+	}
+	return text
+}
