@@ -78,7 +78,7 @@ func command(env func(string) string) *cobra.Command {
 	f.StringVar(&o.Controller, "controller-as", "controller@system.local", "e-mail address that may report under any name")
 	f.StringVar(&o.Admin, "admin-as", "", "e-mail address of an administrator; without one, what needs one is skipped")
 	f.StringVar(&o.PubSub.EmulatorHost, "pubsub", "", "host and port of a Pub/Sub emulator (default Google's service)")
-	f.StringVar(&o.PubSub.ProjectID, "project", "", "project that the events are published in (default cls-local with an emulator, and no events without one)")
+	f.StringVar(&o.PubSub.ProjectID, "project", "", "project of the events (default cls-local with an emulator; else none are judged)")
 	f.StringVar(&o.PubSub.ClusterTopic, "cluster-topic", "", "topic of the events of clusters (default cluster-events)")
 	f.StringVar(&o.PubSub.NodePoolTopic, "nodepool-topic", "", "topic of the events of node pools (default nodepool-events)")
 	f.StringSliceVar(&o.Only, "only", nil, "patterns of the checks to run, such as status/*")
