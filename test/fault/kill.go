@@ -28,6 +28,11 @@ func kills() []scenario {
 			about: "One of three replicas is killed from outside (kill -9) at any moment, and another process takes its place.",
 			full:  dose{times: 100}, short: dose{times: 3}, unit: "kills", run: killOneOfThree,
 		},
+		{
+			name: "kill/emulator", promise: "A replica that is killed is not missed, on Google's emulator either.",
+			about: "As kill/one-of-three, on Google's Pub/Sub emulator, which keeps order and repeats what is not acknowledged in its own way.",
+			full:  dose{times: 50}, short: dose{times: 3}, unit: "kills", emulator: true, run: killOneOfThree,
+		},
 	}
 }
 
