@@ -21,10 +21,10 @@ func emulatorJar() (string, error) {
 	}
 	jars, err := filepath.Glob(filepath.Join(filepath.Dir(gcloud), "../platform/pubsub-emulator/lib/cloud-pubsub-emulator-*.jar"))
 	if err != nil || len(jars) != 1 {
-		return "", errors.New("Google's Pub/Sub emulator is not installed: gcloud components install pubsub-emulator")
+		return "", errors.New("no Pub/Sub emulator of Google's is installed: gcloud components install pubsub-emulator")
 	}
 	if _, err := exec.LookPath("java"); err != nil {
-		return "", fmt.Errorf("Google's Pub/Sub emulator needs Java: %w", err)
+		return "", fmt.Errorf("find Java, for Google's Pub/Sub emulator: %w", err)
 	}
 	return jars[0], nil
 }
