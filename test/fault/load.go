@@ -17,6 +17,9 @@ import (
 // owner is whom the clients call as, all as the same, so that they get in each other's way.
 const owner = "fleet@example.com"
 
+// raceEvery is how many operations of a client have a race among them: however short a load is, it has some.
+const raceEvery = 15
+
 // population is about how many resources the load keeps.
 const population = 40
 
@@ -52,8 +55,8 @@ func (w *world) startLoad(ctx context.Context, n int, rate float64) *load {
 		c := w.client(name, owner)
 		l.clients.Go(func() {
 			mean := time.Duration(float64(n) / rate * float64(time.Second))
-			for l.goesOn(ctx, rand.N(2*mean)) {
-				l.step(ctx, c, rng)
+			for turn := 1; l.goesOn(ctx, rand.N(2*mean)); turn++ {
+				l.step(ctx, c, rng, turn%raceEvery == 0)
 			}
 		})
 	}
@@ -75,9 +78,14 @@ func (l *load) goesOn(ctx context.Context, wait time.Duration) bool {
 
 // end lets every client finish what it is at, and says what has failed.
 func (l *load) end() error {
+	l.wait()
+	return l.err()
+}
+
+// wait is end where the clients may fail.
+func (l *load) wait() {
 	close(l.stopping)
 	l.clients.Wait()
-	return l.err()
 }
 
 func (l *load) err() error {
@@ -98,19 +106,23 @@ func (l *load) figures() []figure {
 }
 
 // step makes one operation.
-func (l *load) step(ctx context.Context, c *client.Client, rng *rand.Rand) {
+func (l *load) step(ctx context.Context, c *client.Client, rng *rand.Rand, race bool) {
 	items := l.living()
 	at := rng.IntN(100)
-	if len(items) < population/2 || len(items) < population && at < 40 {
+	if len(items) == 0 || !race && (len(items) < population/2 || len(items) < population && at < 40) {
 		l.create(ctx, c, rng)
 		return
 	}
 	it := items[rng.IntN(len(items))]
+	if race {
+		l.race(ctx, c, rng, it)
+		return
+	}
 	for _, op := range []struct {
 		share int
 		do    func(context.Context, *client.Client, *rand.Rand, *item)
 	}{
-		{20, l.update}, {12, l.updateIfMatch}, {3, l.race}, {15, l.patch}, {10, l.remove}, {12, l.get}, {20, l.status}, {8, l.list},
+		{20, l.update}, {15, l.updateIfMatch}, {15, l.patch}, {10, l.remove}, {12, l.get}, {20, l.status}, {8, l.list},
 	} {
 		if at -= op.share; at < 0 {
 			op.do(ctx, c, rng, it)

@@ -37,8 +37,8 @@ func (w *world) addStill(ctx context.Context, n int) (*still, error) {
 // interval; one that was sent twice would show as next to none. longest is how long a gap may be.
 func (s *still) figures(ctx context.Context, since time.Time, longest time.Duration) ([]figure, error) {
 	type gaps struct {
-		Wakes, Doubled, Never int
-		Longest               float64
+		Wakes, Doubled, Never, Far int
+		Longest                    float64
 	}
 	found, err := rows[gaps](ctx, s.w, pgx.RowToStructByPos[gaps], `
 		WITH wakes AS (
@@ -48,8 +48,12 @@ func (s *still) figures(ctx context.Context, since time.Time, longest time.Durat
 			SELECT resource_id, reason, gap FROM wakes WHERE created_at > $2
 		)
 		SELECT count(*), count(*) FILTER (WHERE reason = 'attention' AND gap < $3::interval),
-		       cardinality($1) - count(DISTINCT resource_id), coalesce(extract(epoch FROM max(gap)), 0)::float8 FROM counted`,
-		s.ids, since, attention/2)
+		       cardinality($1) - count(DISTINCT resource_id),
+		       (SELECT count(*) FROM (SELECT next_reconcile_at FROM reconciliation_schedule WHERE enabled
+		       	UNION ALL SELECT next_reconcile_at FROM nodepool_schedule WHERE enabled) s WHERE next_reconcile_at > now() + $4::interval),
+		       coalesce(extract(epoch FROM max(gap)), 0)::float8
+		FROM counted`,
+		s.ids, since, attention/2, attention*11/10)
 	if err != nil || len(found) != 1 {
 		return nil, fmt.Errorf("look at the wake-ups: %w", err)
 	}
@@ -58,6 +62,7 @@ func (s *still) figures(ctx context.Context, since time.Time, longest time.Durat
 		measured("wake-ups of resources that nobody touched", float64(g.Wakes), ""),
 		atMost("of which came within half an interval of the one before", float64(g.Doubled), "", 0),
 		atMost("resources that were never woken", float64(g.Never), "", 0),
+		atMost("resources whose next wake-up is further away than an interval", float64(g.Far), "", 0),
 		atMost("longest time between two", g.Longest, "s", longest.Seconds()),
 	}, nil
 }
