@@ -13,11 +13,13 @@ import (
 	"time"
 )
 
-// What the environment says, read at the first pass. A process that misreads its order would pass for one that
+// What the environment says, read at the first pass. A process that misreads its orders would pass for one that
 // survives, so it panics.
+//
+//nolint:gochecknoglobals // a process has one environment
 var (
-	armed  = sync.OnceValue(func() map[string]*order { return must(parse(os.Getenv("FAULTPOINT"))) })        //nolint:gochecknoglobals // one process, one order
-	offset = sync.OnceValue(func() time.Duration { return must(parseOffset(os.Getenv("FAULTPOINT_CLOCK"))) }) //nolint:gochecknoglobals // the same
+	armed  = sync.OnceValue(func() map[string]*order { return must(parse(os.Getenv("FAULTPOINT"))) })
+	offset = sync.OnceValue(func() time.Duration { return must(parseOffset(os.Getenv("FAULTPOINT_CLOCK"))) })
 )
 
 // order is what is to happen at a point.

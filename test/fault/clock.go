@@ -22,8 +22,8 @@ func clocks() []scenario {
 
 func clocksOff(ctx context.Context, w *world, d dose) ([]figure, error) {
 	for i, by := range []time.Duration{skew, -skew} {
-		w.replicas[i].order = func() []string { return []string{"FAULTPOINT_CLOCK=" + by.String()} }
-		if _, err := w.replicas[i].restart(ctx); err != nil {
+		w.replicas[i].arm(func() []string { return []string{"FAULTPOINT_CLOCK=" + by.String()} }, nil)
+		if err := w.replicas[i].kill(ctx); err != nil {
 			return nil, err
 		}
 		// That it is off is shown by the one place where the service tells the time by its own clock.
@@ -36,7 +36,7 @@ func clocksOff(ctx context.Context, w *world, d dose) ([]figure, error) {
 		return nil, err
 	}
 	began := time.Now()
-	l := w.startLoad(ctx, 8, 60)
+	l := w.startLoad(ctx, 8, 30)
 	if err := pause(ctx, d.lasts); err != nil {
 		return nil, err
 	}

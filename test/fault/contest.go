@@ -14,8 +14,9 @@ import (
 func contests() []scenario {
 	return []scenario{{
 		name: "contest/etag", promise: "Of any number of writers with one ETag one wins.",
-		about: "A hundred clients change a cluster at the same moment, each to another spec, with the ETag that all have read; round after round, over three replicas.",
-		full:  dose{times: 1000}, short: dose{times: 10}, unit: "rounds of 100 writers", run: contestETag,
+		about: "A hundred clients change a cluster at the same moment, each to another spec, with the ETag that all have read; " +
+			"round after round, over three replicas.",
+		full: dose{times: 1000}, short: dose{times: 10}, unit: "rounds of 100 writers", run: contestETag,
 	}}
 }
 

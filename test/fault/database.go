@@ -32,9 +32,11 @@ func rows[T any](ctx context.Context, w *world, scan pgx.RowToFunc[T], sql strin
 func (w *world) collect(ctx context.Context) (err error) {
 	var h history.History
 	h.Resources, err = rows[history.Resource](ctx, w, pgx.RowToStructByPos[history.Resource], `
-		SELECT 'cluster', id::text, name, '', platform, generation, resource_version, deletion_timestamp, deleted_at, forced_by <> '' FROM clusters
+		SELECT 'cluster', id::text, name, '', platform, generation, resource_version, deletion_timestamp, deleted_at, forced_by <> ''
+		FROM clusters
 		UNION ALL
-		SELECT 'nodepool', id::text, name, cluster_id::text, platform, generation, resource_version, deletion_timestamp, deleted_at, forced_by <> ''
+		SELECT 'nodepool', id::text, name, cluster_id::text, platform, generation, resource_version, deletion_timestamp, deleted_at,
+		       forced_by <> ''
 		FROM nodepools`)
 	if err != nil {
 		return err
@@ -42,7 +44,8 @@ func (w *world) collect(ctx context.Context) (err error) {
 	h.Revisions, err = rows[history.Revision](ctx, w, pgx.RowToStructByPos[history.Revision], `
 		SELECT id::text, generation, coalesce(spec ->> 'mark', '') FROM (
 			SELECT id, generation, spec FROM clusters UNION ALL SELECT id, generation, spec FROM nodepools
-			UNION ALL SELECT cluster_id, generation, spec FROM cluster_revisions UNION ALL SELECT nodepool_id, generation, spec FROM nodepool_revisions) r`)
+			UNION ALL SELECT cluster_id, generation, spec FROM cluster_revisions
+			UNION ALL SELECT nodepool_id, generation, spec FROM nodepool_revisions) r`)
 	if err != nil {
 		return err
 	}

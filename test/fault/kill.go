@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cls-backend/cls-backend/internal/faultpoint"
@@ -18,8 +19,8 @@ func kills() []scenario {
 	return []scenario{
 		{
 			name: "kill/points", promise: "Nothing is lost and nothing is invented when the process dies in the middle of a change.",
-			about: "Every replica is killed (SIGKILL) again and again at a point of its own choice: before a commit, after it and before the answer, " +
-				"with an event claimed and not published, with an event published and not marked. Another process takes its place.",
+			about: "Every replica is killed (SIGKILL) again and again at a point of its own choice: before a commit, after it and before " +
+				"the answer, with an event claimed and not published, with an event published and not marked. Another process takes its place.",
 			full: dose{times: 1000}, short: dose{times: 8}, unit: "kills", run: killAtPoints,
 		},
 		{
@@ -80,23 +81,22 @@ func killAtPoints(ctx context.Context, w *world, d dose) ([]figure, error) {
 	for i := range d.times {
 		q.left[points()[i%len(points())]]++
 	}
-	l := w.startLoad(ctx, 8, 60)
+	l := w.startLoad(ctx, 8, 30)
 	for _, r := range w.replicas {
-		r.order, r.died = q.order, q.kill
+		r.arm(q.order, q.kill)
+		r.process().signal(syscall.SIGKILL)
 	}
-	for _, r := range w.replicas {
-		if _, err := r.restart(ctx); err != nil && w.broken() != nil {
+	began := time.Now()
+	for q.total() < d.times {
+		died := q.total()
+		if err := until(ctx, "a process to die", patience, func() bool { return q.total() > died || w.broken() != nil }); err != nil {
+			return nil, err
+		}
+		if err := w.broken(); err != nil {
 			return nil, err
 		}
 	}
-	began := time.Now()
-	err := until(ctx, "all to have died", time.Duration(d.times)*2*time.Second+patience, func() bool {
-		return q.total() >= d.times || w.broken() != nil
-	})
 	took := time.Since(began)
-	if err != nil {
-		return nil, err
-	}
 	figures := []figure{measured("kills a minute", float64(d.times)/took.Minutes(), "")}
 	for _, p := range points() {
 		figures = append(figures, measured("killed "+strings.ReplaceAll(p, "-", " "), float64(q.died[p]), ""))
@@ -109,7 +109,7 @@ func killAtPoints(ctx context.Context, w *world, d dose) ([]figure, error) {
 }
 
 func killOneOfThree(ctx context.Context, w *world, d dose) ([]figure, error) {
-	l := w.startLoad(ctx, 8, 80)
+	l := w.startLoad(ctx, 8, 30)
 	var longest time.Duration
 	for range d.times {
 		if err := pause(ctx, 200*time.Millisecond+time.Duration(w.rng.IntN(600))*time.Millisecond); err != nil {

@@ -14,7 +14,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"regexp"
@@ -59,9 +58,6 @@ func parse(args []string) (options, error) {
 	if o.short = *dose == doseShort; o.out == "" {
 		o.out = map[bool]string{false: "docs/proof", true: "fault-out"}[o.short]
 	}
-	if o.seed == 0 {
-		o.seed = rand.Uint64N(1_000_000)
-	}
 	var err error
 	if o.only, err = regexp.Compile(*only); err != nil {
 		return o, fmt.Errorf("-run: %w", err)
@@ -75,7 +71,7 @@ func command(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	r, err := newRig(ctx, o, out)
+	r, err := newRig(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -86,7 +82,7 @@ func command(ctx context.Context, args []string, out io.Writer) (err error) {
 			continue
 		}
 		result := r.play(ctx, s)
-		r.say(result)
+		r.say(out, result)
 		if err := r.keep(result); err != nil {
 			return err
 		}

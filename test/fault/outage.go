@@ -14,8 +14,8 @@ import (
 func outages() []scenario {
 	return []scenario{{
 		name: "outage/pubsub", promise: "The API does not notice that Pub/Sub is away, and what waits drains faster than it came.",
-		about: "Pub/Sub is down (connections are refused), hangs (connections stand and nothing comes through), refuses (UNAVAILABLE) and is slow " +
-			"(half a second each way), one after the other, for all replicas.",
+		about: "Pub/Sub is down (connections are refused), hangs (connections stand and nothing comes through), refuses (UNAVAILABLE) " +
+			"and is slow (half a second each way), one after the other, for all replicas.",
 		full: dose{times: 4, lasts: 150 * time.Second}, short: dose{times: 4, lasts: 3 * time.Second}, unit: "outages", run: pubSubAway,
 	}}
 }
@@ -53,7 +53,7 @@ func ways() []away {
 }
 
 func pubSubAway(ctx context.Context, w *world, d dose) ([]figure, error) {
-	l := w.startLoad(ctx, 8, 50)
+	l := w.startLoad(ctx, 8, 30)
 	began := time.Now()
 	var figures []figure
 	most := 0.0

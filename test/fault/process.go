@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"runtime"
@@ -56,6 +57,9 @@ func (p *process) await(limit time.Duration) error {
 		return fmt.Errorf("process %d still runs after %v", p.cmd.Process.Pid, limit)
 	}
 }
+
+// exists reports whether there is a process.
+func exists(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // killedBy is the signal that ended a process; 0 for none.
 func (p *process) killedBy() syscall.Signal {

@@ -83,9 +83,12 @@ func (p *pubSub) refuse(code codes.Code) {
 	p.fault.Store(&refuse)
 }
 
+// handler does what a message asks for. An error has it given again.
+type handler func(context.Context, *pb.PubsubMessage) error
+
 // subscribe has messages of both topics handled, by goroutines of its own, until the returned func is called. What is
 // not handled is given again. In order, no two messages of a cluster are in hand at the same time.
-func (p *pubSub) subscribe(ctx context.Context, name string, ordered bool, handle func(context.Context, *pb.PubsubMessage) error) (func() error, error) {
+func (p *pubSub) subscribe(ctx context.Context, name string, ordered bool, handle handler) (func() error, error) {
 	client := pb.NewSubscriberClient(p.conn)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var ended []chan error
@@ -112,14 +115,23 @@ func (p *pubSub) subscribe(ctx context.Context, name string, ordered bool, handl
 	return end, nil
 }
 
+// The pause before messages are asked for again, which doubles while none come.
+const (
+	firstPull = 5 * time.Millisecond
+	lastPull  = 40 * time.Millisecond
+)
+
 // pull takes what there is until ctx ends. It asks instead of listening: the server feeds a stream a hundred messages a
 // second and no more.
-func pull(ctx context.Context, client pb.SubscriberClient, subscription string, handle func(context.Context, *pb.PubsubMessage) error) error {
-	for pause(ctx, 5*time.Millisecond) == nil {
+func pull(ctx context.Context, client pb.SubscriberClient, subscription string, handle handler) error {
+	for wait := firstPull; pause(ctx, wait) == nil; {
 		//nolint:staticcheck // ReturnImmediately is deprecated; without it this server waits for half a second
 		got, err := client.Pull(ctx, &pb.PullRequest{Subscription: subscription, MaxMessages: pulled, ReturnImmediately: true})
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("pull from %s: %w", subscription, err)
+		}
+		if wait = min(2*wait, lastPull); len(got.GetReceivedMessages()) > 0 {
+			wait = firstPull
 		}
 		handled, failed := inHand(ctx, got.GetReceivedMessages(), handle)
 		if len(handled) > 0 {
@@ -139,7 +151,7 @@ func pull(ctx context.Context, client pb.SubscriberClient, subscription string, 
 const workers = 6
 
 // inHand has messages handled and returns how to settle them.
-func inHand(ctx context.Context, list []*pb.ReceivedMessage, handle func(context.Context, *pb.PubsubMessage) error) (handled, failed []string) {
+func inHand(ctx context.Context, list []*pb.ReceivedMessage, handle handler) (handled, failed []string) {
 	errs := make([]chan error, len(list))
 	limit := make(chan struct{}, workers)
 	for i, m := range list {

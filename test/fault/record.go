@@ -55,7 +55,8 @@ func (r *record) deliver(_ context.Context, m *pb.PubsubMessage) error {
 		return err
 	}
 	d := history.Delivery{
-		At: time.Now(), EventID: e.ID, Type: e.Type, ResourceID: e.ClusterID, Generation: e.Generation, Reason: e.Reason, Body: digest(m.GetData()),
+		At: time.Now(), EventID: e.ID, Type: e.Type, ResourceID: e.ClusterID, Generation: e.Generation, Reason: e.Reason,
+		Body: digest(m.GetData()),
 	}
 	if e.NodePoolID != "" {
 		d.ResourceID = e.NodePoolID

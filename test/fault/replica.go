@@ -31,16 +31,13 @@ type replica struct {
 	pubsub   *proxy.Proxy
 	log      *os.File
 
-	// order returns settings for the next process alone, such as where it is to die; may be nil.
-	order func() []string
-	// died is called when the process was killed, before the next is started; may be nil.
-	died func(at string)
-
 	ready atomic.Bool // as far as a load balancer knows
 
 	mu      sync.Mutex
-	current *running // nil before the first
-	closed  bool     // no further process is to take the place
+	orders  func() []string // further settings of the next process; nil for none
+	died    func(at string) // nil for nobody who wants to know
+	current *running        // nil before the first
+	closed  bool            // no further process is to take the place
 }
 
 // running is a process, and what it has said.
@@ -77,10 +74,10 @@ func (w *world) newReplica(name string) (*replica, error) {
 		r.probe(ctx)
 	}()
 	w.atEnd(func() error {
-		err := r.leave()
+		r.leave()
 		cancel()
 		<-probed
-		return err
+		return nil
 	})
 	return r, nil
 }
@@ -115,8 +112,8 @@ func (r *replica) launch() (*running, error) {
 		"DATABASE_URL=" + through(withDatabase(w.postgres.URL(), w.database), r.postgres.Addr()), "PUBSUB_EMULATOR_HOST=" + r.pubsub.Addr(),
 		"HOST=127.0.0.1", "PORT=0", "METRICS_PORT=0",
 	}, w.settings()...)
-	if r.order != nil {
-		cmd.Env = append(cmd.Env, r.order()...)
+	if orders, _ := r.armed(); orders != nil {
+		cmd.Env = append(cmd.Env, orders()...)
 	}
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -199,8 +196,8 @@ func (r *replica) mourn(p *running, read <-chan struct{}) {
 	if p.killedBy() != syscall.SIGKILL {
 		r.w.breaks(fmt.Errorf("%s has ended by itself: %s; see %s", r.name, p.cmd.ProcessState, r.log.Name()))
 	}
-	if r.died != nil {
-		r.died(p.atPoint())
+	if _, died := r.armed(); died != nil {
+		died(p.atPoint())
 	}
 	if _, err := r.launch(); err != nil && !r.isClosed() {
 		r.w.breaks(err)
@@ -211,6 +208,20 @@ func (r *replica) isClosed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.closed
+}
+
+// arm gives each process from the next on the settings that orders returns, such as where it is to die, and has died
+// called with the fault point, or "", when one was killed, before the next is started. Both may be nil.
+func (r *replica) arm(orders func() []string, died func(at string)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.orders, r.died = orders, died
+}
+
+func (r *replica) armed() (orders func() []string, died func(at string)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.orders, r.died
 }
 
 // process is the present one; nil before the first.
@@ -252,22 +263,18 @@ func (r *replica) restart(ctx context.Context) (time.Duration, error) {
 	return took, r.start(ctx)
 }
 
-// leave ends the process for good.
-func (r *replica) leave() error {
+// leave ends the process for good, with its world.
+func (r *replica) leave() {
 	r.mu.Lock()
 	p := r.current
 	r.closed = true
 	r.mu.Unlock()
-	if p == nil || p.ended() {
-		return nil
+	if p == nil {
+		return
 	}
-	p.signal(syscall.SIGCONT)
-	if _, err := r.stop(); err != nil {
-		p.signal(syscall.SIGKILL)
-		<-p.done
-		return err
-	}
-	return nil
+	p.leaves.Store(true)
+	p.signal(syscall.SIGKILL)
+	<-p.done
 }
 
 // probing is how often the load balancer looks, and probeLimit how long it waits for the answer.

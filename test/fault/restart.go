@@ -15,7 +15,7 @@ func restarts() []scenario {
 
 func rollingRestart(ctx context.Context, w *world, d dose) ([]figure, error) {
 	began := time.Now()
-	l := w.startLoad(ctx, 8, 80)
+	l := w.startLoad(ctx, 8, 30)
 	var longest time.Duration
 	for i := range d.times {
 		took, err := w.replicas[i%len(w.replicas)].restart(ctx)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -29,7 +30,8 @@ func lookAtMachine() machine {
 }
 
 func (m machine) text() string {
-	return fmt.Sprintf("%d cores, %s GiB of memory, %s, %s, PostgreSQL %s", m.CPUs, number(float64(m.Memory)/(1<<30)), m.System, m.Go, m.Postgres)
+	gib := number(float64(m.Memory) / (1 << 30))
+	return fmt.Sprintf("%d cores, %s GiB of memory, %s, %s, PostgreSQL %s", m.CPUs, gib, m.System, m.Go, m.Postgres)
 }
 
 // result is what has come of a scenario.
@@ -47,6 +49,8 @@ type result struct {
 	Passed   bool              `json:"passed"`
 	Error    string            `json:"error,omitempty"`
 	Figures  []figure          `json:"figures"`
+	Calls    int               `json:"calls"`  // on record
+	Events   int               `json:"events"` // as the subscriber was given them
 	Report   checker.Report    `json:"report"`
 	Excepted map[string]string `json:"excepted,omitempty"` // why, by invariant
 }
@@ -61,20 +65,21 @@ func (r result) command() string {
 }
 
 // say prints a result.
-func (r *rig) say(res result) {
+func (r *rig) say(out io.Writer, res result) {
 	verdict := "passed"
 	if !res.Passed {
 		verdict = "FAILED"
 	}
-	fmt.Fprintf(r.log, "%s %s (%s) in %v, seed %d\n", verdict, res.Scenario, res.Dose, res.Took.Round(100*time.Millisecond), res.Seed)
+	fmt.Fprintf(out, "%s %s (%s) in %v, seed %d\n", verdict, res.Scenario, res.Dose, res.Took.Round(100*time.Millisecond), res.Seed)
 	for _, f := range res.Figures {
-		fmt.Fprintf(r.log, "    %s\n", f.text())
+		fmt.Fprintf(out, "    %s\n", f.text())
 	}
 	if len(res.Report.Results) > 0 {
-		fmt.Fprintf(r.log, "%s", indent(res.Report.String()))
+		fmt.Fprintf(out, "    on record: %s calls, %s events\n", thousands(res.Calls), thousands(res.Events))
+		fmt.Fprintf(out, "%s", indent(res.Report.String()))
 	}
 	if !res.Passed {
-		fmt.Fprintf(r.log, "%s    again: %s\n    logs: %s\n", indent(res.Error+"\n"), res.command(), r.logs(res.Scenario))
+		fmt.Fprintf(out, "%s    again: %s\n    logs: %s\n", indent(res.Error+"\n"), res.command(), r.logs(res.Scenario))
 	}
 }
 
@@ -158,9 +163,9 @@ func thousands(n int) string {
 func document(list []result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What the service survives\n\n"+
-		"`make fault` has written this from what it measured; nothing in it was typed. Each scenario runs real processes of the service on a real\n"+
-		"PostgreSQL and Google's Pub/Sub server, under load, while the fault happens; a program that was not there judges the whole record of the run\n"+
-		"afterwards. The invariants are listed at the end.\n\n")
+		"`make fault` has written this from what it measured; nothing in it was typed. Each scenario runs real processes of the\n"+
+		"service on a real PostgreSQL and Google's Pub/Sub server, under load, while the fault happens; a program that was not there\n"+
+		"judges the whole record of the run afterwards, by the invariants that are listed at the end.\n\n")
 	for _, m := range machines(list) {
 		fmt.Fprintf(&b, "On %s.\n", m)
 	}
@@ -215,7 +220,8 @@ func section(b *strings.Builder, res result) {
 		}
 		examined = append(examined, text)
 	}
-	fmt.Fprintf(b, "- examined: %s\n\nAgain: `%s`\n", strings.Join(examined, ", "), res.command())
+	fmt.Fprintf(b, "- on record: %s calls, %s events\n- examined: %s\n\nAgain: `%s`\n",
+		thousands(res.Calls), thousands(res.Events), strings.Join(examined, ", "), res.command())
 	if !res.Passed {
 		fmt.Fprintf(b, "\n```\n%s\n```\n", res.Error)
 	}

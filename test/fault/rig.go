@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +24,6 @@ import (
 // rig is what all worlds have in common. It is safe for concurrent use.
 type rig struct {
 	options options
-	log     io.Writer
 	dir     string // thrown away in the end
 	binary  string // the service, with fault points
 	machine machine
@@ -46,13 +43,16 @@ const (
 )
 
 // newRig builds the service. The caller ends it with close.
-func newRig(ctx context.Context, o options, log io.Writer) (*rig, error) {
+func newRig(ctx context.Context, o options) (*rig, error) {
+	if o.seed == 0 {
+		o.seed = rand.Uint64N(1_000_000)
+	}
 	removeLeftovers(ctx)
 	dir, err := os.MkdirTemp(dev.ScratchDir(), fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	r := &rig{options: o, log: log, dir: dir, binary: filepath.Join(dir, "cls-backend"), commit: commit(ctx)}
+	r := &rig{options: o, dir: dir, binary: filepath.Join(dir, "cls-backend"), commit: commit(ctx)}
 	err = errors.Join(os.Chmod(dir, 0o755), os.MkdirAll(r.work(), 0o755)) // PostgreSQL's account must be able to reach its own.
 	if err == nil {
 		err = r.build(ctx)
@@ -73,7 +73,7 @@ func removeLeftovers(ctx context.Context) {
 	for _, dir := range dirs {
 		text, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
 		pid, err := strconv.Atoi(text)
-		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		if err != nil || exists(pid) {
 			continue
 		}
 		servers, _ := filepath.Glob(filepath.Join(dir, "postgres*")) // The pattern is right.
@@ -109,7 +109,7 @@ func (r *rig) work() string { return filepath.Join(r.options.out, "work") }
 // random returns what follows from the seed for a scenario.
 func (r *rig) random(name string) *rand.Rand {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(name))                            // It never fails.
+	_, _ = h.Write([]byte(name)) // It never fails.
 	return rand.New(rand.NewPCG(r.options.seed, h.Sum64()))
 }
 
@@ -220,7 +220,9 @@ func (r *rig) play(ctx context.Context, s scenario) result {
 		err = w.rest(ctx)
 	}
 	if err == nil {
-		res.Report = checker.Check(w.record.history(), except...)
+		h := w.record.history()
+		res.Calls, res.Events = len(h.Calls), len(h.Deliveries)
+		res.Report = checker.Check(h, except...)
 		err = res.Report.Err()
 	}
 	err = errors.Join(err, w.broken(), w.close())

@@ -12,8 +12,8 @@ import (
 func stops() []scenario {
 	return []scenario{{
 		name: "stop/cont", promise: "A replica that stands still and comes back does nothing that has become stale.",
-		about: "One replica is stopped (SIGSTOP) in the middle of a transaction, with its locks, and another with an event claimed and not published. " +
-			"The third goes on. Then both go on as if nothing had happened (SIGCONT).",
+		about: "One replica is stopped (SIGSTOP) in the middle of a transaction, with its locks, and another with an event claimed and " +
+			"not published. The third goes on. Then both go on as if nothing had happened (SIGCONT).",
 		full: dose{times: 2, lasts: time.Minute}, short: dose{times: 2, lasts: 12 * time.Second}, unit: "stops at a time", run: stopAndContinue,
 	}}
 }
@@ -24,17 +24,17 @@ func stopAndContinue(ctx context.Context, w *world, d dose) ([]figure, error) {
 		return nil, err
 	}
 	began := time.Now()
-	l := w.startLoad(ctx, 8, 60)
+	l := w.startLoad(ctx, 8, 30)
 	victims := w.replicas[:d.times]
 	for i, point := range []string{faultpoint.BeforeCommit, faultpoint.BeforePublish} {
 		order := fmt.Sprintf("FAULTPOINT=%s:stop@%d", point, 5+w.rng.IntN(20))
-		victims[i].order = func() []string { return []string{order} }
-		if _, err := victims[i].restart(ctx); err != nil {
+		victims[i].arm(func() []string { return []string{order} }, nil)
+		if err := victims[i].kill(ctx); err != nil {
 			return nil, err
 		}
 	}
 	for _, r := range victims {
-		r.order = nil
+		r.arm(nil, nil)
 		if err := until(ctx, r.name+" to stop", patience, func() bool { return stopped(r.process().cmd.Process.Pid) }); err != nil {
 			return nil, err
 		}

@@ -33,8 +33,8 @@ func (w *world) addStill(ctx context.Context, n int) (*still, error) {
 	return s, err
 }
 
-// figures are what has become of the wake-ups since a moment. The gap before a wake-up of the attention lane is the
-// interval at least; a wake-up that was sent twice would show as a short one. longest is how long a gap may be.
+// figures are what has become of the wake-ups since a moment. The gap before a wake-up of the attention lane is about the
+// interval; one that was sent twice would show as next to none. longest is how long a gap may be.
 func (s *still) figures(ctx context.Context, since time.Time, longest time.Duration) ([]figure, error) {
 	type gaps struct {
 		Wakes, Doubled, Never int
@@ -49,14 +49,14 @@ func (s *still) figures(ctx context.Context, since time.Time, longest time.Durat
 		)
 		SELECT count(*), count(*) FILTER (WHERE reason = 'attention' AND gap < $3::interval),
 		       cardinality($1) - count(DISTINCT resource_id), coalesce(extract(epoch FROM max(gap)), 0)::float8 FROM counted`,
-		s.ids, since, attention*9/10-100*time.Millisecond) // The place moves before the event is written.
+		s.ids, since, attention/2)
 	if err != nil || len(found) != 1 {
 		return nil, fmt.Errorf("look at the wake-ups: %w", err)
 	}
 	g := found[0]
 	return []figure{
 		measured("wake-ups of resources that nobody touched", float64(g.Wakes), ""),
-		atMost("of which came before their time", float64(g.Doubled), "", 0),
+		atMost("of which came within half an interval of the one before", float64(g.Doubled), "", 0),
 		atMost("resources that were never woken", float64(g.Never), "", 0),
 		atMost("longest time between two", g.Longest, "s", longest.Seconds()),
 	}, nil

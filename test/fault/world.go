@@ -29,8 +29,8 @@ const (
 	patience = time.Minute
 	// poll is how often the rig looks at what gives no signal.
 	poll = 20 * time.Millisecond
-	// replicaConns is how many connections to PostgreSQL a replica may have.
-	replicaConns = 8
+	// replicaConns is how many connections to PostgreSQL a replica may have. Each plans every statement anew.
+	replicaConns = 4
 	// startedReplicas is how many a world has that does not say.
 	startedReplicas = 3
 )
@@ -223,7 +223,8 @@ func (w *world) unsettled(ctx context.Context) (string, error) {
 			SELECT 'node pool ' || id || ' ' || phase FROM nodepools WHERE deleted_at IS NULL AND NOT (phase = 'Ready'
 				AND NOT status_dirty AND (status ->> 'observedGeneration')::bigint = generation)
 			UNION ALL
-			SELECT 'event ' || id || ' ' || type || ' ' || reason || ' ' || last_error FROM outbox WHERE published_at IS NULL AND set_aside_at IS NULL
+			SELECT 'event ' || id || ' ' || type || ' ' || reason || ' ' || last_error FROM outbox
+			WHERE published_at IS NULL AND set_aside_at IS NULL
 		)
 		SELECT count(*), coalesce((SELECT string_agg(what, '; ') FROM (SELECT what FROM waiting LIMIT 3) w), '') FROM waiting`
 	var (

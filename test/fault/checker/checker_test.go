@@ -306,6 +306,16 @@ var pairs = []pair{
 			with(ask(history.OpReport, 3, 4, 200), reports(2))),
 	},
 	{
+		checker.Observed, "a read shows less than one before the last; of two that overlap either may be the older",
+		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 1, 2, 200), shows(2)), with(ask(history.OpStatus, 1.5, 3, 200), shows(1)), with(ask(history.OpStatus, 4, 5, 200), shows(1))),
+		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 1, 2, 200), shows(2)), with(ask(history.OpStatus, 1.5, 3, 200), shows(1)), with(ask(history.OpStatus, 4, 5, 200), shows(2))),
+	},
+	{
+		checker.Observed, "nothing is stored of what was read; it may go with what it is on",
+		asked(life(1), with(ask(history.OpStatus, 1, 2, 200), shows(1))),
+		asked(gone(), with(ask(history.OpStatus, 1, 2, 200), shows(1)), with(ask(history.OpStatus, 3, 4, 200), shows(1))),
+	},
+	{
 		checker.Observed, "less is stored than was read",
 		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 1, 2, 200), shows(3))),
 		waited(history.Controller{Name: "net"}, with(ask(history.OpStatus, 1, 2, 200), shows(2))),
@@ -326,6 +336,11 @@ var pairs = []pair{
 		checker.ReadyIsTrue, "a read is Ready before an expected controller has reported; an unanswered report may have counted",
 		waited(history.Controller{Name: "dns"}, with(ask(history.OpGet, 1, 2, 200), ready), with(ask(history.OpReport, 2, 4, 200), reports(2))),
 		waited(history.Controller{Name: "dns"}, with(ask(history.OpGet, 1, 3, 200), ready), with(ask(history.OpReport, 2, 4, 0), reports(2))),
+	},
+	{
+		checker.ReadyIsTrue, "the report came after the read; it may have been a retry of one that counted",
+		waited(history.Controller{Name: "dns"}, with(ask(history.OpReport, 1, 2, 503), reports(1)), with(ask(history.OpGet, 3, 4, 200), ready), with(ask(history.OpReport, 5, 6, 200), reports(2))),
+		waited(history.Controller{Name: "dns"}, with(ask(history.OpReport, 1, 2, 503), reports(2)), with(ask(history.OpGet, 3, 4, 200), ready), with(ask(history.OpReport, 5, 6, 200), reports(2))),
 	},
 	{
 		checker.ReadyIsTrue, "who has reported is waited for; not before the report is known to be stored",

@@ -54,7 +54,7 @@ func observed(x *index, r *Result) {
 		var known, read seenMost
 		next := 0
 		for _, c := range byStart {
-			for ; byEnd[next].End.Before(c.Start); next++ {
+			for ; next < len(byEnd) && byEnd[next].End.Before(c.Start); next++ {
 				known.addAll(byEnd[next])
 			}
 			s.compare(known, c, r)

@@ -25,8 +25,8 @@ type History struct {
 	// Expected are the controllers that a resource of a platform waits for.
 	Expected []Controller `json:"expected"`
 
-	Calls      []Call     `json:"calls"`      // by End
-	Deliveries []Delivery `json:"deliveries"` // as they came
+	Calls      []Call     `json:"calls"`      // by End; all that there were, of the controllers too
+	Deliveries []Delivery `json:"deliveries"` // as they came, in the order of the ordering keys
 	Resources  []Resource `json:"resources"`
 	Revisions  []Revision `json:"revisions"`
 	Outbox     []Queued   `json:"outbox"` // by Seq

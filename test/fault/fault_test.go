@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"regexp"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// seed is what the short doses are drawn from; 0 draws another each time.
+var seed = flag.Uint64("seed", 0, "what is drawn at random in short doses follows from it")
+
+// atOnce is how many worlds there are at a time: most of the time each waits for something, such as the end of a lease.
+const atOnce = 4
+
+// Everything that make fault plays for hours, for some seconds.
+func TestShortDoses(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds and runs the service")
+	}
+	r, err := newRig(t.Context(), options{only: regexp.MustCompile(""), short: true, seed: *seed, out: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	t.Cleanup(func() {
+		if err := r.close(); err != nil {
+			t.Error(err)
+		}
+		t.Logf("all short doses took %v on %d cores", time.Since(began).Round(time.Second), runtime.NumCPU())
+	})
+	results := map[string]chan result{}
+	turns := make(chan struct{}, atOnce)
+	for _, s := range scenarios() {
+		done := make(chan result, 1)
+		results[s.name] = done
+		go func() { // Not t.Parallel, which has only as many at a time as there are cores.
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			done <- r.play(t.Context(), s)
+		}()
+	}
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			res := <-results[s.name]
+			r.say(&log, res)
+			if t.Log(log.String()); !res.Passed {
+				t.Fail()
+			}
+		})
+	}
+}
