@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -27,13 +26,13 @@ func disks() []scenario {
 	return []scenario{
 		{
 			name: "disk/full", promise: "On a full disk writes are refused and all can be read; when there is space again, all goes on by itself.",
-			about: "The disk with the tables and indexes of the service is full (a small tmpfs, and a file that takes all the space there is left), " +
+			about: "The disk with the tables and indexes of the service is full (a small tmpfs, and a file that takes all the space left), " +
 				"and later it is not. The WAL is on another.",
 			full: dose{times: 3, lasts: 30 * time.Second}, short: dose{times: 1, lasts: 3 * time.Second},
 			unit: "times full", run: diskFull, postgres: itsOwn(),
 		},
 		{
-			name: "disk/wal-full", promise: "When PostgreSQL has died of a full disk and is back, the service goes on by itself, and nothing is lost.",
+			name: "disk/wal-full", promise: "When PostgreSQL has died of a full disk and is back, all goes on by itself, and nothing is lost.",
 			about: "The disk with the WAL is full, of which PostgreSQL panics; it cannot start either as long as that is so. When there is space " +
 				"again PostgreSQL is started, and nothing else.",
 			full: dose{times: 3, lasts: 20 * time.Second}, short: dose{times: 1, lasts: time.Second},
@@ -218,7 +217,7 @@ func (w *world) mount(ctx context.Context) (disk, own string, err error) {
 }
 
 // mountable reports whether a small disk can be made: that takes Linux, and root or sudo without a password.
-var mountable = sync.OnceValue(func() bool {
+func mountable() bool {
 	dir, err := os.MkdirTemp("", "cls-fault-disk-")
 	if err != nil {
 		return false
@@ -226,7 +225,7 @@ var mountable = sync.OnceValue(func() bool {
 	defer os.Remove(dir)
 	ctx := context.Background()
 	return mountTmpfs(ctx, dir) == nil && asRoot(ctx, "umount", dir) == nil
-})
+}
 
 func mountTmpfs(ctx context.Context, dir string) error {
 	return asRoot(ctx, "mount", "-t", "tmpfs", "-o", "size="+strconv.Itoa(diskMiB)+"m,mode=0777", "tmpfs", dir)

@@ -10,7 +10,7 @@ import (
 func networks() []scenario {
 	return []scenario{{
 		name: "network/postgres", promise: "A replica that is cut off from PostgreSQL is not missed, and does no harm when it is back.",
-		about: "Between one replica and PostgreSQL nothing comes through and nobody is told (a partition), all is late (half a second each way), " +
+		about: "Between one replica and PostgreSQL nothing comes through and nobody is told (a partition), all is half a second late each way, " +
 			"connections stand still and are reset again and again, one after the other. The other replicas go on.",
 		full: dose{times: 4, lasts: time.Minute}, short: dose{times: 4, lasts: 3 * time.Second}, unit: "faults", run: cutOff,
 	}}

@@ -115,7 +115,8 @@ func (w *world) look(ctx context.Context, r *replica, seen *watched) {
 		seen.unready++
 	}
 	began := time.Now()
-	if status, _, err := w.get(ctx, at+"/health"); err != nil || time.Since(began) > healthLimit || status != http.StatusOK && status != http.StatusServiceUnavailable {
+	status, _, err := w.get(ctx, at+"/health")
+	if err != nil || time.Since(began) > healthLimit || status != http.StatusOK && status != http.StatusServiceUnavailable {
 		seen.silent++
 	}
 	for _, path := range []string{"/api/v1/clusters?limit=20", "/api/v1/clusters?limit=20&status=Ready", "/api/v1/nodepools"} {
