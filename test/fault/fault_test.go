@@ -15,9 +15,16 @@ var seed = flag.Uint64("seed", 0, "what is drawn at random in short doses follow
 // atOnce is how many worlds there are at a time: most of the time each waits for something, such as the end of a lease.
 const atOnce = 4
 
-// Everything that make fault plays for hours, for some seconds.
+// Everything that make fault plays for hours, for some seconds. What wants Google's emulator is played by make
+// test-emulator.
 func TestShortDoses(t *testing.T) {
 	t.Parallel()
+	playShort(t, func(s scenario) bool { return !s.emulator })
+}
+
+// playShort plays the short doses of some scenarios.
+func playShort(t *testing.T, which func(scenario) bool) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and runs the service")
 	}
@@ -35,6 +42,9 @@ func TestShortDoses(t *testing.T) {
 	results := map[string]chan result{}
 	turns := make(chan struct{}, atOnce)
 	for _, s := range scenarios() {
+		if !which(s) {
+			continue
+		}
 		done := make(chan result, 1)
 		results[s.name] = done
 		go func() { // Not t.Parallel, which has only as many at a time as there are cores.
@@ -43,11 +53,11 @@ func TestShortDoses(t *testing.T) {
 			done <- r.play(t.Context(), s)
 		}()
 	}
-	for _, s := range scenarios() {
-		t.Run(s.name, func(t *testing.T) {
+	for name, done := range results {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
-			res := <-results[s.name]
+			res := <-done
 			r.say(&log, res)
 			if t.Log(log.String()); !res.Passed {
 				t.Fail()

@@ -75,9 +75,14 @@ func (l *load) goesOn(ctx context.Context, wait time.Duration) bool {
 
 // end lets every client finish what it is at, and says what has failed.
 func (l *load) end() error {
+	l.wait()
+	return l.err()
+}
+
+// wait is end where the clients may fail.
+func (l *load) wait() {
 	close(l.stopping)
 	l.clients.Wait()
-	return l.err()
 }
 
 func (l *load) err() error {

@@ -81,6 +81,10 @@ func command(ctx context.Context, args []string, out io.Writer) (err error) {
 		if !o.only.MatchString(s.name) || ctx.Err() != nil {
 			continue
 		}
+		if _, err := emulatorJar(); s.emulator && err != nil {
+			fmt.Fprintf(out, "left out %s: %v\n", s.name, err)
+			continue
+		}
 		result := r.play(ctx, s)
 		r.say(out, result)
 		if err := r.keep(result); err != nil {

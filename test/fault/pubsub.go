@@ -26,40 +26,58 @@ const (
 
 func topics() []string { return []string{"cluster-events", "nodepool-events"} }
 
-// pubSub is Google's Pub/Sub server in this process, and our own way to it.
+// pubSub is Google's Pub/Sub server in this process, or its emulator, and our own way to it.
 type pubSub struct {
-	server *dev.PubSub
-	conn   *grpc.ClientConn
-	// fault is asked before each publish; its error is the answer. nil for none.
+	address string
+	end     func() // of the server
+	conn    *grpc.ClientConn
+	// fault is asked before each publish; its error is the answer. nil for none. The emulator does not ask.
 	fault atomic.Pointer[func(context.Context) error]
 }
 
-// startPubSub starts a server that has the topics.
-func startPubSub(ctx context.Context) (*pubSub, error) {
+// startPubSub starts a server that has the topics. After an error it is ended.
+func startPubSub(ctx context.Context, emulated bool) (*pubSub, error) {
 	p := &pubSub{}
+	begin := p.serve
+	if emulated {
+		begin = p.emulate
+	}
+	if err := begin(ctx); err != nil {
+		return nil, err
+	}
 	var err error
-	if p.server, err = dev.StartPubSub(ctx, "127.0.0.1:0", p.intercept); err != nil {
-		return nil, err
-	}
-	p.conn, err = grpc.NewClient(p.server.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	p.conn, err = grpc.NewClient(p.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
+		p.end()
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
 	for _, topic := range topics() {
-		if _, err := pb.NewPublisherClient(p.conn).CreateTopic(ctx, &pb.Topic{Name: project + "topics/" + topic}); err != nil {
-			return nil, fmt.Errorf("create topic %s: %w", topic, err)
+		client := pb.NewPublisherClient(p.conn)
+		_, err := client.CreateTopic(ctx, &pb.Topic{Name: project + "topics/" + topic}, grpc.WaitForReady(true))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("create topic %s: %w", topic, err), p.close())
 		}
 	}
 	return p, nil
 }
 
-func (p *pubSub) close() error {
-	err := p.conn.Close()
-	p.server.Close()
-	return err
+// serve starts the server in this process.
+func (p *pubSub) serve(ctx context.Context) error {
+	server, err := dev.StartPubSub(ctx, "127.0.0.1:0", p.intercept)
+	if err != nil {
+		return err
+	}
+	p.address, p.end = server.Addr(), server.Close
+	return nil
 }
 
-func (p *pubSub) addr() string { return p.server.Addr() }
+func (p *pubSub) close() error {
+	err := p.conn.Close()
+	p.end()
+	return err
+}
 
 // intercept lets a fault answer instead of the server.
 func (p *pubSub) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
@@ -87,7 +105,7 @@ func (p *pubSub) refuse(code codes.Code) {
 type handler func(context.Context, *pb.PubsubMessage) error
 
 // subscribe has messages of both topics handled, by goroutines of its own, until the returned func is called. What is
-// not handled is given again. In order, no two messages of a cluster are in hand at the same time.
+// not handled is given again. In order, one message is handled after the other, as they came.
 func (p *pubSub) subscribe(ctx context.Context, name string, ordered bool, handle handler) (func() error, error) {
 	client := pb.NewSubscriberClient(p.conn)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -110,7 +128,11 @@ func (p *pubSub) subscribe(ctx context.Context, name string, ordered bool, handl
 		}
 		e := make(chan error, 1)
 		ended = append(ended, e)
-		go func() { e <- pull(running, client, subscription, handle) }()
+		atOnce := workers
+		if ordered {
+			atOnce = 1
+		}
+		go func() { e <- pull(running, client, subscription, atOnce, handle) }()
 	}
 	return end, nil
 }
@@ -123,7 +145,7 @@ const (
 
 // pull takes what there is until ctx ends. It asks instead of listening: the server feeds a stream a hundred messages a
 // second and no more.
-func pull(ctx context.Context, client pb.SubscriberClient, subscription string, handle handler) error {
+func pull(ctx context.Context, client pb.SubscriberClient, subscription string, atOnce int, handle handler) error {
 	for wait := firstPull; pause(ctx, wait) == nil; {
 		//nolint:staticcheck // ReturnImmediately is deprecated; without it this server waits for half a second
 		got, err := client.Pull(ctx, &pb.PullRequest{Subscription: subscription, MaxMessages: pulled, ReturnImmediately: true})
@@ -133,7 +155,7 @@ func pull(ctx context.Context, client pb.SubscriberClient, subscription string, 
 		if wait = min(2*wait, lastPull); len(got.GetReceivedMessages()) > 0 {
 			wait = firstPull
 		}
-		handled, failed := inHand(ctx, got.GetReceivedMessages(), handle)
+		handled, failed := inHand(ctx, got.GetReceivedMessages(), atOnce, handle)
 		if len(handled) > 0 {
 			_, err = client.Acknowledge(ctx, &pb.AcknowledgeRequest{Subscription: subscription, AckIds: handled})
 		}
@@ -147,13 +169,13 @@ func pull(ctx context.Context, client pb.SubscriberClient, subscription string, 
 	return nil
 }
 
-// workers is how many messages of a pull are in hand at once.
+// workers is how many messages of a pull are in hand at once where their order does not count.
 const workers = 6
 
 // inHand has messages handled and returns how to settle them.
-func inHand(ctx context.Context, list []*pb.ReceivedMessage, handle handler) (handled, failed []string) {
+func inHand(ctx context.Context, list []*pb.ReceivedMessage, atOnce int, handle handler) (handled, failed []string) {
 	errs := make([]chan error, len(list))
-	limit := make(chan struct{}, workers)
+	limit := make(chan struct{}, atOnce)
 	for i, m := range list {
 		errs[i] = make(chan error, 1)
 		limit <- struct{}{}

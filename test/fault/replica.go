@@ -59,7 +59,7 @@ func (w *world) newReplica(name string) (*replica, error) {
 		return nil, err
 	}
 	w.atEnd(closing(r.postgres))
-	if r.pubsub, err = proxy.New(context.Background(), w.pubsub.addr()); err != nil {
+	if r.pubsub, err = proxy.New(context.Background(), w.pubsub.address); err != nil {
 		return nil, err
 	}
 	w.atEnd(closing(r.pubsub))

@@ -34,6 +34,7 @@ type scenario struct {
 	replicas int                  // default 3
 	settings []string             // of the replicas, beside the usual ones
 	postgres *dev.PostgresOptions // of a PostgreSQL of its own, whose folder the rig chooses; nil shares one
+	emulator bool                 // Google's emulator instead of its server in this process
 	except   []exception          // invariants that have nothing to be examined here
 }
 

@@ -146,7 +146,7 @@ func (w *world) startDatabase(ctx context.Context) (err error) {
 }
 
 func (w *world) startPubSub(ctx context.Context) (err error) {
-	if w.pubsub, err = startPubSub(ctx); err != nil {
+	if w.pubsub, err = startPubSub(ctx, w.scenario.emulator); err != nil {
 		return err
 	}
 	w.atEnd(w.pubsub.close)
