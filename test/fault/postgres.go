@@ -45,8 +45,8 @@ func itsOwn() *dev.PostgresOptions {
 	return &dev.PostgresOptions{Durable: true, Settings: map[string]string{"max_connections": "200"}}
 }
 
-// backLimit is how soon all replicas must take traffic once PostgreSQL does, in seconds.
-const backLimit = 5
+// backLimit is how soon all replicas must take traffic once PostgreSQL does, in seconds, on a busy machine too.
+const backLimit = 10
 
 func postgresRestarts(ctx context.Context, w *world, d dose) ([]figure, error) {
 	began := time.Now()
