@@ -22,7 +22,7 @@ func databases() []scenario {
 		},
 		{
 			name: "postgres/fail-over", promise: "A fail-over to a synchronous standby loses nothing that was acknowledged.",
-			about: "The primary dies (an immediate shutdown), its synchronous standby is promoted, and the replicas reach that at the same address. " +
+			about: "The primary dies at once, its synchronous standby is promoted, and the replicas reach it at the same address. " +
 				"Then the next standby is copied from it, under load.",
 			full: dose{times: 10}, short: dose{times: 1}, unit: "fail-overs", run: failOvers, postgres: itsOwn(),
 		},
