@@ -75,6 +75,9 @@ func postgresRestarts(ctx context.Context, w *world, d dose) ([]figure, error) {
 
 // over ends the load, waits until all is well, and adds what every scenario measures to what one has.
 func (w *world) over(ctx context.Context, l *load, fault string, began time.Time, figures ...figure) ([]figure, error) {
+	if items := l.living(); len(items) > 0 { // A short dose may have had no contest that can be judged.
+		l.race(ctx, w.client("race", owner), w.rng, items[len(items)-1])
+	}
 	if err := l.end(); err != nil {
 		return nil, err
 	}
