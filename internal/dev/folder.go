@@ -246,15 +246,24 @@ func (f *folder) password() (string, error) {
 		return string(text), nil
 	}
 	secret := rand.Text()
+	if err := f.keepPassword(secret); err != nil {
+		return "", err
+	}
+	return secret, nil
+}
+
+// keepPassword writes the password where PostgreSQL's account can read it, and
+// no other can.
+func (f *folder) keepPassword(secret string) error {
 	if err := os.WriteFile(f.passwordFile(), []byte(secret), 0o600); err != nil {
-		return "", fmt.Errorf("keep PostgreSQL's password: %w", err)
+		return fmt.Errorf("keep PostgreSQL's password: %w", err)
 	}
 	if f.owner != nil {
 		if err := os.Chown(f.passwordFile(), int(f.owner.uid), int(f.owner.gid)); err != nil {
-			return "", fmt.Errorf("hand PostgreSQL's password to %s: %w", f.owner.name, err)
+			return fmt.Errorf("hand PostgreSQL's password to %s: %w", f.owner.name, err)
 		}
 	}
-	return secret, nil
+	return nil
 }
 
 // serverPID reads what the server says of itself in postmaster.pid: its pid on

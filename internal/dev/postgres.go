@@ -228,9 +228,15 @@ func (p *Postgres) ensureDatabase(ctx context.Context) error {
 func (p *Postgres) URL() string { return p.url(databaseName) }
 
 func (p *Postgres) url(database string) string {
+	return p.urlAs(url.UserPassword(databaseName, p.secret), database)
+}
+
+func (p *Postgres) urlWithoutPassword() string { return p.urlAs(url.User(databaseName), databaseName) }
+
+func (p *Postgres) urlAs(user *url.Userinfo, database string) string {
 	u := url.URL{
 		Scheme:   "postgres",
-		User:     url.UserPassword(databaseName, p.secret),
+		User:     user,
 		Host:     net.JoinHostPort(loopback, strconv.Itoa(p.options.Port)),
 		Path:     "/" + database,
 		RawQuery: "sslmode=disable",

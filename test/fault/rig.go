@@ -26,8 +26,10 @@ type rig struct {
 	options options
 	dir     string // thrown away in the end
 	binary  string // the service, with fault points
-	machine machine
 	commit  string
+
+	noting  sync.Mutex
+	machine machine // servers start at the same time, and each tells its version
 
 	mu       sync.Mutex
 	postgres *dev.Postgres // shared; nil until somebody needs it
@@ -147,10 +149,29 @@ func (r *rig) startPostgres(ctx context.Context, folder string, o dev.PostgresOp
 		pg.Kill()
 		return nil, fmt.Errorf("migrate: %w\n%s", err, out)
 	}
-	if r.machine.Postgres == "" {
-		r.machine.Postgres, err = serverVersion(ctx, pg.URL())
+	if err := r.noteVersion(ctx, pg.URL()); err != nil {
+		pg.Kill()
+		return nil, err
 	}
-	return pg, err
+	return pg, nil
+}
+
+// noteVersion adds the version of PostgreSQL to what is known of the machine.
+func (r *rig) noteVersion(ctx context.Context, at string) error {
+	version, err := serverVersion(ctx, at)
+	if err != nil {
+		return err
+	}
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	r.machine.Postgres = version
+	return nil
+}
+
+func (r *rig) knownMachine() machine {
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	return r.machine
 }
 
 // execute runs a statement on a connection of its own.
@@ -234,6 +255,6 @@ func (r *rig) play(ctx context.Context, s scenario) result {
 	if res.Passed = err == nil; err != nil {
 		res.Error = err.Error()
 	}
-	res.Took, res.Machine = time.Since(began), r.machine
+	res.Took, res.Machine = time.Since(began), r.knownMachine()
 	return res
 }
