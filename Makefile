@@ -21,7 +21,7 @@ EMULATOR = $(wildcard $(SDK)/platform/pubsub-emulator)
 EMULATOR_TESTS = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build.*emulator' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dev dev-reset test fault test-deletions test-emulator emulator race bench fmt lint lint-openapi generate
+.PHONY: help setup build dev dev-reset test test-faults fault test-deletions test-emulator emulator race bench fmt lint lint-openapi generate
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ dev-reset: build ## Remove the data of make dev
 
 test: setup ## Run all tests
 	go test -timeout 10m ./...
+
+test-faults: setup ## Run the short doses of what make fault plays; nothing else should be running
+	go test -tags nomsgpack,faults -count=1 -timeout 15m ./test/fault
 
 fault: setup ## Prove that the service survives faults, for hours; writes docs/proof/faults.md
 	go run ./test/fault

@@ -1,3 +1,5 @@
+//go:build faults
+
 package main
 
 import (
@@ -15,8 +17,8 @@ var seed = flag.Uint64("seed", 0, "what is drawn at random in short doses follow
 // atOnce is how many worlds there are at a time: most of the time each waits for something, such as the end of a lease.
 const atOnce = 4
 
-// Everything that make fault plays for hours, for some seconds. What wants Google's emulator is played by make
-// test-emulator.
+// Everything that make fault plays for hours, for some seconds. It has bounds of time, so that it is played by itself: make
+// test-faults. What wants Google's emulator is played by make test-emulator.
 func TestShortDoses(t *testing.T) {
 	t.Parallel()
 	playShort(t, func(s scenario) bool { return !s.emulator })
@@ -25,9 +27,6 @@ func TestShortDoses(t *testing.T) {
 // playShort plays the short doses of some scenarios.
 func playShort(t *testing.T, which func(scenario) bool) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("builds and runs the service")
-	}
 	r, err := newRig(t.Context(), options{only: regexp.MustCompile(""), short: true, seed: *seed, out: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
