@@ -55,9 +55,7 @@ type Client struct {
 func New(address string, o Options) (*Client, error) {
 	u, err := url.Parse(address)
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("the service's address: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, fmt.Errorf("the service's address %q must begin with http:// or https:// and a host", address)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return nil, errors.New("the service's address must have no query, fragment or user")

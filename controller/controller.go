@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +26,8 @@ import (
 // Options say who a controller is and what it works on. The zero value of each field but Name has a default.
 type Options struct {
 	// Name is that of the controller's reports, its entry in the registry and its subscriptions. Processes of one name
-	// share the work; see what the package says of several.
+	// share the work; see what the package says of several. It is an id of Pub/Sub's: a letter, then letters, digits and
+	// . _ ~ + - (three characters at least for Google's service), not beginning with goog; case counts.
 	Name string
 	// Platforms are those that it works on, whatever the case; default all.
 	Platforms []string
@@ -115,10 +118,16 @@ func Run(ctx context.Context, r Reconciler, o Options) error {
 	return w.run(ctx, events)
 }
 
+// namePattern is that of the ids of Pub/Sub's subscriptions, with room for what is added to it.
+var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._~+-]{0,199}$`)
+
 func (o *Options) setDefaults() error {
 	var faults []error
-	if o.Name == "" {
+	switch {
+	case o.Name == "":
 		faults = append(faults, errors.New("Name is required"))
+	case !namePattern.MatchString(o.Name) || strings.HasPrefix(o.Name, "goog"):
+		faults = append(faults, fmt.Errorf("Name %q must be a letter and up to 199 letters, digits and . _ ~ + - after it, and not begin with goog", o.Name))
 	}
 	if len(o.Kinds) == 0 {
 		o.Kinds = []Kind{KindCluster}
@@ -177,8 +186,11 @@ func (p *PubSub) setDefaults() error {
 	}
 	p.ClusterTopic = cmp.Or(p.ClusterTopic, pubsub.ClusterTopic)
 	p.NodePoolTopic = cmp.Or(p.NodePoolTopic, pubsub.NodePoolTopic)
+	if _, port, err := net.SplitHostPort(p.EmulatorHost); p.EmulatorHost != "" && (err != nil || port == "") {
+		return fmt.Errorf("PubSub.EmulatorHost (PUBSUB_EMULATOR_HOST) %q must be a host and a port, such as 127.0.0.1:8085", p.EmulatorHost)
+	}
 	if p.ProjectID == "" {
-		return errors.New("PubSub.ProjectID: set it or GOOGLE_CLOUD_PROJECT, or PUBSUB_EMULATOR_HOST for an emulator")
+		return errors.New("PubSub.ProjectID: set it or GOOGLE_CLOUD_PROJECT, or PUBSUB_EMULATOR_HOST for an emulator (127.0.0.1:8085 is that of make dev)")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,6 +91,22 @@ func TestOptionsThatAreWrong(t *testing.T) {
 	} {
 		if err == nil || !strings.Contains(err.Error(), fault) {
 			t.Errorf("%s is not named: %v", fault, err)
+		}
+	}
+}
+
+// A name that Pub/Sub has no subscription for, and an address that is none, are said before anything is tried.
+func TestNamesAndAddressesThatAreWrong(t *testing.T) {
+	t.Parallel()
+	for _, o := range []controller.Options{
+		{Name: "my hello"}, {Name: "1hello"}, {Name: "google"}, {Name: "h/ello"}, {Name: "h" + strings.Repeat("o", 200)},
+		{Name: "hello", PubSub: controller.PubSub{EmulatorHost: "http://127.0.0.1:8085"}},
+		{Name: "hello", PubSub: controller.PubSub{EmulatorHost: "127.0.0.1"}},
+	} {
+		fault := cmp.Or(o.PubSub.EmulatorHost, o.Name)
+		o.PubSub.EmulatorHost = cmp.Or(o.PubSub.EmulatorHost, "127.0.0.1:1")
+		if err := controller.Run(t.Context(), newJournal(nil), o); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", fault)) {
+			t.Errorf("%q: %v", fault, err)
 		}
 	}
 }
