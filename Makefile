@@ -40,6 +40,7 @@ dev-reset: build ## Remove the data of make dev
 
 test: setup ## Run all tests
 	go test -timeout 10m ./...
+	go test -short -tags nomsgpack,faultpoint ./internal/faultpoint
 
 fault: setup ## Prove that the service survives faults, for hours; writes docs/proof/faults.md
 	go run ./test/fault
