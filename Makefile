@@ -42,6 +42,7 @@ dev-reset: build ## Remove the data of make dev
 
 test: setup ## Run all tests
 	go test -timeout 10m ./...
+	go test -short -tags nomsgpack,faultpoint ./internal/faultpoint
 
 test-faults: setup ## Run the short doses of what make fault plays; nothing else should be running
 	go test -tags nomsgpack,faults -count=1 -timeout 15m ./test/fault

@@ -105,13 +105,18 @@ type door struct {
 
 var errNobody = errors.New("no replica is ready")
 
-// callLimit is how long a client waits for an answer.
+// callLimit is how long a client waits for an answer, unless it is a patient one.
 const callLimit = 5 * time.Second
 
 // client returns one of the service's, of the public package, that calls as somebody.
 func (w *world) client(name, identity string) *client.Client {
+	return w.clientWithin(name, identity, callLimit)
+}
+
+// clientWithin is client with a limit for the wait for an answer.
+func (w *world) clientWithin(name, identity string, limit time.Duration) *client.Client {
 	c, err := client.New("http://fault", client.Options{
-		Identity: identity, HTTP: &http.Client{Transport: &door{w: w, client: name}, Timeout: callLimit},
+		Identity: identity, HTTP: &http.Client{Transport: &door{w: w, client: name}, Timeout: limit},
 		Retry: client.Retry{Attempts: 3, FirstPause: 20 * time.Millisecond, LongestPause: time.Second},
 	})
 	if err != nil { // The address is right.

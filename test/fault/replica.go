@@ -277,31 +277,36 @@ func (r *replica) leave() {
 	<-p.done
 }
 
-// probing is how often the load balancer looks, and probeLimit how long it waits for the answer.
+// probing is how often the load balancer looks, probeLimit how long it waits for the answer, and silences after how many
+// that did not come in a row it gives a replica no traffic.
 const (
 	probing    = 100 * time.Millisecond
 	probeLimit = time.Second
+	silences   = 3
 )
 
-// probe keeps looking at /readyz, as a load balancer does.
+// probe keeps looking at /readyz, as a load balancer does. An answer counts at once.
 func (r *replica) probe(ctx context.Context) {
-	for pause(ctx, probing) == nil {
+	for silent := 0; pause(ctx, probing) == nil; {
 		p := r.process()
 		if p == nil || p.ended() {
 			continue
 		}
-		ok := r.isReady(ctx, p)
-		if r.process() == p { // Or it is the answer of the one before.
+		ok, answered := r.isReady(ctx, p)
+		if silent++; answered {
+			silent = 0
+		}
+		if (answered || silent >= silences) && r.process() == p { // Or it is the answer of the one before.
 			r.ready.Store(ok)
 		}
 	}
 }
 
-func (r *replica) isReady(ctx context.Context, p *running) bool {
+func (r *replica) isReady(ctx context.Context, p *running) (ok, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
 	status, _, err := r.w.get(ctx, "http://"+p.api+"/readyz")
-	return err == nil && status == http.StatusOK
+	return status == http.StatusOK, err == nil
 }
 
 // get reads something past the record.
