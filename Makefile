@@ -21,7 +21,7 @@ EMULATOR = $(wildcard $(SDK)/platform/pubsub-emulator)
 EMULATOR_TESTS = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build.*emulator' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dev dev-reset test test-faults fault test-deletions test-emulator emulator race bench fmt lint lint-openapi generate
+.PHONY: help setup build backend dev dev-reset test test-faults fault test-deletions test-emulator emulator race bench fmt lint lint-openapi generate
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,14 +30,17 @@ setup: ## Install PostgreSQL's programs where they are missing
 	@scripts/postgres-setup.sh
 
 # Without libc cls starts in two thirds of the time.
-build: ## Build bin/cls-backend, bin/cls and bin/cls-conformance
-	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/cls-backend ./cmd/cls-conformance
+build: backend ## Build bin/cls-backend, bin/cls and bin/cls-conformance
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/cls-conformance
 	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/cls
 
-dev: $(if $(DATABASE_URL),,setup) build ## Run everything on this machine; Ctrl-C ends it
+backend:
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/cls-backend
+
+dev: $(if $(DATABASE_URL),,setup) backend ## Run everything on this machine; Ctrl-C ends it
 	@exec $(WITH_MAKE) bin/cls-backend dev
 
-dev-reset: build ## Remove the data of make dev
+dev-reset: backend ## Remove the data of make dev
 	bin/cls-backend dev --reset
 
 test: setup ## Run all tests

@@ -99,7 +99,11 @@ func TestOptionsThatAreWrong(t *testing.T) {
 func TestNamesAndAddressesThatAreWrong(t *testing.T) {
 	t.Parallel()
 	for _, o := range []controller.Options{
-		{Name: "my hello"}, {Name: "1hello"}, {Name: "google"}, {Name: "h/ello"}, {Name: "h" + strings.Repeat("o", 200)},
+		{Name: "my hello"},
+		{Name: "1hello"},
+		{Name: "google"},
+		{Name: "h/ello"},
+		{Name: "h" + strings.Repeat("o", 200)},
 		{Name: "hello", PubSub: controller.PubSub{EmulatorHost: "http://127.0.0.1:8085"}},
 		{Name: "hello", PubSub: controller.PubSub{EmulatorHost: "127.0.0.1"}},
 	} {

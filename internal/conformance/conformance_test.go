@@ -200,15 +200,15 @@ func TestNobodyElseWorksEverywhere(t *testing.T) {
 	o := Options{URL: b.URL(), Only: []string{"status/one-reporter*"}}
 	b.Run(controller.Func(func(context.Context, controller.Request) (controller.Result, error) {
 		return controller.Result{}, nil
-	}), controller.Options{Name: "every/where"})
+	}), controller.Options{Name: "every+where"})
 	_, err := Run(t.Context(), o)
-	if want := "controller every/where is registered for every platform"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "controller every+where is registered for every platform"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if want := "DELETE /api/v1/controllers/every%2Fwhere"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "DELETE /api/v1/controllers/every+where"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if err := b.Client(clstest.Admin).RetireController(t.Context(), "every/where"); err != nil {
+	if err := b.Client(clstest.Admin).RetireController(t.Context(), "every+where"); err != nil {
 		t.Fatal(err)
 	}
 	elsewhere := v1.RegisterController{Platforms: []string{"gcp"}, Required: true, Finalizes: true}

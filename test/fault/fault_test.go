@@ -1,4 +1,4 @@
-//go:build faults
+//go:build faults || emulator
 
 package main
 
@@ -16,13 +16,6 @@ var seed = flag.Uint64("seed", 0, "what is drawn at random in short doses follow
 
 // atOnce is how many worlds there are at a time: most of the time each waits for something, such as the end of a lease.
 const atOnce = 4
-
-// Everything that make fault plays for hours, for some seconds. It has bounds of time, so that it is played by itself: make
-// test-faults. What wants Google's emulator is played by make test-emulator.
-func TestShortDoses(t *testing.T) {
-	t.Parallel()
-	playShort(t, func(s scenario) bool { return !s.emulator })
-}
 
 // playShort plays the short doses of some scenarios.
 func playShort(t *testing.T, which func(scenario) bool) {

@@ -96,7 +96,10 @@ func (w *world) over(ctx context.Context, l *load, fault string, began time.Time
 func (w *world) allReady(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	for _, r := range w.replicas {
-		err := until(ctx, r.name+" to be ready again", patience, func() bool { return r.isReady(ctx, r.process()) })
+		err := until(ctx, r.name+" to be ready again", patience, func() bool {
+			ready, _ := r.isReady(ctx, r.process())
+			return ready
+		})
 		if err != nil {
 			return 0, err
 		}

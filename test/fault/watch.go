@@ -112,7 +112,7 @@ func (*world) readSome(ctx context.Context, l *load, c *client.Client, seen *wat
 // look asks a replica for what needs no write.
 func (w *world) look(ctx context.Context, r *replica, seen *watched) {
 	at := "http://" + r.process().api
-	if !r.isReady(ctx, r.process()) {
+	if ready, _ := r.isReady(ctx, r.process()); !ready {
 		seen.unready++
 	}
 	began := time.Now()
