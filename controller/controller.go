@@ -127,7 +127,7 @@ func (o *Options) setDefaults() error {
 	case o.Name == "":
 		faults = append(faults, errors.New("Name is required"))
 	case !namePattern.MatchString(o.Name) || strings.HasPrefix(o.Name, "goog"):
-		faults = append(faults, fmt.Errorf("Name %q must be a letter and up to 199 letters, digits and . _ ~ + - after it, and not begin with goog", o.Name))
+		faults = append(faults, fmt.Errorf("Name %q must be a letter, then up to 199 letters, digits and . _ ~ + -, and not begin with goog", o.Name))
 	}
 	if len(o.Kinds) == 0 {
 		o.Kinds = []Kind{KindCluster}
@@ -190,7 +190,7 @@ func (p *PubSub) setDefaults() error {
 		return fmt.Errorf("PubSub.EmulatorHost (PUBSUB_EMULATOR_HOST) %q must be a host and a port, such as 127.0.0.1:8085", p.EmulatorHost)
 	}
 	if p.ProjectID == "" {
-		return errors.New("PubSub.ProjectID: set it or GOOGLE_CLOUD_PROJECT, or PUBSUB_EMULATOR_HOST for an emulator (127.0.0.1:8085 is that of make dev)")
+		return errors.New("PubSub.ProjectID: set it or GOOGLE_CLOUD_PROJECT, or PUBSUB_EMULATOR_HOST (of make dev: 127.0.0.1:8085)")
 	}
 	return nil
 }
