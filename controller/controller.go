@@ -127,7 +127,8 @@ func (o *Options) setDefaults() error {
 	case o.Name == "":
 		faults = append(faults, errors.New("Name is required"))
 	case !namePattern.MatchString(o.Name) || strings.HasPrefix(o.Name, "goog"):
-		faults = append(faults, fmt.Errorf("Name %q must be a letter, then up to 199 letters, digits and . _ ~ + -, and not begin with goog", o.Name))
+		const rule = "a letter, then up to 199 letters, digits and . _ ~ + -, and not begin with goog"
+		faults = append(faults, fmt.Errorf("Name %q must be %s", o.Name, rule))
 	}
 	if len(o.Kinds) == 0 {
 		o.Kinds = []Kind{KindCluster}
