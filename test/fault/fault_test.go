@@ -1,4 +1,4 @@
-//go:build faults || emulator
+//go:build faults
 
 package main
 
