@@ -315,9 +315,9 @@ func (b *Backend) Inject(events ...v1.Event) {
 	b.t.Helper()
 	for _, e := range events {
 		q := models.QueuedEvent{Event: e, Kind: models.KindCluster, Platform: b.platformOf(e), CreatedBy: User}
-		topic := "cluster-events"
+		topic := pubsub.ClusterTopic
 		if e.NodePoolID != "" {
-			q.Kind, topic = models.KindNodePool, "nodepool-events"
+			q.Kind, topic = models.KindNodePool, pubsub.NodePoolTopic
 		}
 		m, err := pubsub.Encode(q)
 		if err != nil {

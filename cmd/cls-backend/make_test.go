@@ -26,6 +26,10 @@ func TestMakeDev(t *testing.T) {
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	clone := filepath.Join(openDir(t), "clone")
 	copyTree(t, filepath.Join("..", ".."), clone)
+	// All of it is compiled anew in a new folder, beside the tests of other packages: that has no bound.
+	if out, err := makeIn(clone, "backend").CombinedOutput(); err != nil {
+		t.Fatalf("make backend: %v\n%s", err, out)
+	}
 
 	d := makeDev(t, clone, dir)
 	begun := time.Now()
@@ -44,7 +48,12 @@ func TestMakeDev(t *testing.T) {
 
 func makeDev(t *testing.T, clone, dir string) *developer {
 	t.Helper()
-	cmd := exec.Command("make", "dev")
+	return developing(t, launch(t, makeIn(clone, "dev")), dir)
+}
+
+// makeIn is a call of make in a clone, with an environment of few settings.
+func makeIn(clone, target string) *exec.Cmd {
+	cmd := exec.Command("make", target)
 	cmd.Dir = clone
 	cmd.Env = []string{"PORT=0", "METRICS_PORT=0"}
 	for _, name := range []string{"PATH", "HOME", "GOPATH", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOTOOLCHAIN", "CLS_POSTGRES_BIN"} {
@@ -52,7 +61,7 @@ func makeDev(t *testing.T, clone, dir string) *developer {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
 	}
-	return developing(t, launch(t, cmd), dir)
+	return cmd
 }
 
 // copyTree copies what git would clone, with what is not committed yet.

@@ -2,6 +2,7 @@ package dev
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -39,6 +40,19 @@ func startChild(cmd *exec.Cmd) (*child, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// StartChild starts a program in a process group of its own, so that Ctrl-C does
+// not reach it, and waits for it: ended is closed once it is reaped, and
+// cmd.ProcessState then says how it ended. Where the kernel offers that it is
+// sent a signal at our end, however we end.
+func StartChild(cmd *exec.Cmd, atOurEnd syscall.Signal) (ended <-chan struct{}, err error) {
+	cmd.SysProcAttr = processAttributes(atOurEnd)
+	c, err := startChild(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	return c.done, nil
 }
 
 // runChild runs cmd to its end. When ctx ends first, cmd is asked to end and

@@ -4,37 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/cls-backend/cls-backend/internal/dev"
 )
 
 // process is a program that we started and wait for.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed once it is reaped
+	done <-chan struct{} // closed once it is reaped
 }
 
-// start runs cmd in a process group of its own. On Linux it dies with us, however we end: the kernel looks at the thread
-// that forked, so the goroutine keeps that for as long as cmd runs.
+// start runs cmd, which dies with us.
 func start(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = attributes()
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // ProcessState says it.
-			close(p.done)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	done, err := dev.StartChild(cmd, syscall.SIGKILL)
+	if err != nil {
+		return nil, err
 	}
-	return p, nil
+	return &process{cmd: cmd, done: done}, nil
 }
 
 func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) } // One that has ended needs none.

@@ -4,13 +4,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 )
-
-// attributes has the kernel kill a child when we are gone (prctl(2), PR_SET_PDEATHSIG).
-func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-}
 
 // stopped reports whether a process stands still (proc_pid_stat(5): state T).
 func stopped(pid int) bool {

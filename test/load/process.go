@@ -7,11 +7,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/cls-backend/cls-backend/internal/dev"
 )
 
 // endLimit is how long a process may take to end when it is asked to: the service drains
@@ -21,31 +22,16 @@ const endLimit = 30 * time.Second
 // process is a program that we started. Its owner ends it with stop.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed once it is reaped
-	err  error         // how it ended; read after done
+	done <-chan struct{} // closed once it is reaped
 }
 
-// start runs cmd in a process group of its own, so that Ctrl-C does not reach it before
-// we have stopped the load on it. On Linux it ends with us, however we end: the kernel
-// looks at the thread that forked, so the goroutine keeps that for as long as cmd runs.
+// start runs cmd. Ctrl-C does not reach it before we have stopped the load on it.
 func start(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = attributes()
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = cmd.Wait()
-			close(p.done)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	done, err := dev.StartChild(cmd, syscall.SIGTERM)
+	if err != nil {
+		return nil, err
 	}
-	return p, nil
+	return &process{cmd: cmd, done: done}, nil
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }

@@ -2,11 +2,6 @@ package main
 
 import "syscall"
 
-// attributes has the kernel end a child when we are gone (prctl(2), PR_SET_PDEATHSIG).
-func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-}
-
 // inMemory reports whether a folder is on a file system without a disk.
 func inMemory(dir string) (bool, error) {
 	const tmpfs = 0x01021994 // statfs(2), TMPFS_MAGIC

@@ -2,8 +2,4 @@
 
 package main
 
-import "syscall"
-
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
-
 func inMemory(string) (bool, error) { return false, nil }

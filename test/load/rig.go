@@ -201,7 +201,7 @@ func (r *rig) poll(ctx context.Context, what string, every time.Duration, holds 
 		select {
 		case <-pause.C:
 		case <-r.service.done:
-			return fmt.Errorf("wait for %s: the service ended (%w); see %s", what, r.service.err, r.log.Name())
+			return fmt.Errorf("wait for %s: the service ended (%v); see %s", what, r.service.cmd.ProcessState, r.log.Name())
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
 		}

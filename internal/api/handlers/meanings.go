@@ -183,7 +183,7 @@ var meanings = map[string]map[string]string{ //nolint:gochecknoglobals // a cons
 		"conditions":          "What it says",
 		"metadata":            "A free object of the controller's, as it was reported",
 		"last_error":          "Why it could not do its work",
-		"last_updated":        "When it last reported or registered, to within 30 seconds, by the database's clock",
+		"last_updated":        "When it last reported, to within 30 seconds, by the database's clock",
 	},
 	"StatusReport": {
 		"":                    "What a controller says of a cluster. Unknown fields and nulls pass",
