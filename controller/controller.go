@@ -196,6 +196,14 @@ func (p *PubSub) setDefaults() error {
 	return nil
 }
 
+// where says which Pub/Sub that is, by the settings that decide it.
+func (p *PubSub) where() string {
+	if p.EmulatorHost != "" {
+		return "the emulator at " + p.EmulatorHost + " (PUBSUB_EMULATOR_HOST)"
+	}
+	return "Google's project " + p.ProjectID + " (GOOGLE_CLOUD_PROJECT)"
+}
+
 func (o *Options) setClient() error {
 	if o.Client != nil {
 		return nil
@@ -333,7 +341,7 @@ func (w *worker) receive(ctx context.Context, events *pubsub.Service, kind Kind,
 			}
 		}
 		if err != nil && ctx.Err() == nil {
-			w.log.WarnContext(ctx, "no events are received; trying again", "subscription", sub.Name, "error", err)
+			w.log.WarnContext(ctx, "no events are received; trying again", "from", w.options.PubSub.where(), "subscription", sub.Name, "error", err)
 		}
 		pause.wait(ctx)
 	}

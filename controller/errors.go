@@ -37,7 +37,8 @@ func (f *Error) Error() string {
 // Unwrap returns what went wrong.
 func (f *Error) Unwrap() error { return f.Err }
 
-// Terminal says that only the user can mend what went wrong, by another spec: trying again cannot help.
+// Terminal says that only the user can mend what went wrong, by another spec: trying again cannot help. It is reported with
+// the type Configuration and user_actionable, and the cluster is Failed until a new event finds it otherwise.
 func Terminal(code string, err error) error {
 	return &Error{Type: v1.ErrorConfiguration, Code: code, UserActionable: true, Err: err}
 }

@@ -149,6 +149,26 @@ func TestAServiceThatIsAwayIsWaitedFor(t *testing.T) {
 	b.WaitReady(b.Create("one", gcp).ID)
 }
 
+// TestAPubSubThatGivesNothing is named in the log, with the setting that chose it.
+func TestAPubSubThatGivesNothing(t *testing.T) {
+	t.Parallel()
+	b, log := clstest.NewBackend(t, alone), &records{}
+	from := b.PubSub()
+	from.ClusterTopic = "nobodys-topic"
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- controller.Run(ctx, newJournal(nil), controller.Options{
+			Name: "c", PubSub: from, Client: b.Client(clstest.Controller), Log: slog.New(slog.NewTextHandler(log, nil)),
+		})
+	}()
+	b.Await("a warning", func() bool {
+		return log.count("the emulator at "+from.EmulatorHost+" (PUBSUB_EMULATOR_HOST)") > 0 && log.count("nobodys-topic") > 0
+	})
+	cancel()
+	must(t, <-ended)
+}
+
 // TestMetrics looks at what is counted and what waits. They are gone with the controller, so that another one may run.
 func TestMetrics(t *testing.T) {
 	t.Parallel()

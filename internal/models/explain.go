@@ -21,8 +21,9 @@ type Place struct {
 
 // Explain says in sentences why a resource is not Ready, or that it is. Like [Aggregate], whose phase
 // and reason it gives, it is a pure function, the same for every kind. It says of everybody whom the
-// status waits for why, and of nobody else.
-func Explain(ref Ref, f Facts, p Place, c Cadence) v1.Explanation {
+// status waits for why, and of nobody else; of a resource that waits for nobody in particular, who works on
+// such ones.
+func Explain(ref Ref, f Facts, g Registry, p Place, c Cadence) v1.Explanation {
 	out, t := Aggregate(f), newTally(f)
 	waiting, reasons := t.waits(f)
 	e := v1.Explanation{
@@ -32,7 +33,7 @@ func Explain(ref Ref, f Facts, p Place, c Cadence) v1.Explanation {
 	if p.Enabled && !f.Object.ended() {
 		e.NextEvent = c.next(f, out.Status, p)
 	}
-	e.Sentences = slices.Concat(t.opening(f, out), reasons, closing(f, out, e.NextEvent))
+	e.Sentences = slices.Concat(t.opening(f, out, g), reasons, closing(f, out, e.NextEvent))
 	return e
 }
 
@@ -48,14 +49,14 @@ func (c Cadence) next(f Facts, status v1.Status, p Place) *v1.NextEvent {
 }
 
 // opening says what has become of the resource.
-func (t *tally) opening(f Facts, out Outcome) []string {
+func (t *tally) opening(f Facts, out Outcome, g Registry) []string {
 	noun, progress := f.Object.Kind.Noun(), t.progress()
 	sentence := fmt.Sprintf("The %s is %s at generation %d", noun, out.Status.Phase, f.Object.Generation)
 	switch {
 	case out.Status.Phase == v1.PhaseDeleting:
 		return openingOfTheEnd(f.Object)
 	case out.Status.Phase == v1.PhasePending:
-		return t.openingOfTheBeginning(f.Object)
+		return t.openingOfTheBeginning(f.Object, g)
 	case out.Status.Phase == v1.PhaseReady:
 		sentence = fmt.Sprintf("All is well: the %s is Ready at generation %d, with %s: %s.",
 			noun, f.Object.Generation, progress, names(t.expected))
@@ -69,12 +70,40 @@ func (t *tally) opening(f Facts, out Outcome) []string {
 	return []string{sentence}
 }
 
-func (t *tally) openingOfTheBeginning(o Object) []string {
+func (t *tally) openingOfTheBeginning(o Object, g Registry) []string {
 	sentences := []string{fmt.Sprintf("The %s is Pending: no controller has reported on it yet.", o.Kind.Noun())}
 	if len(t.expected) == 0 {
-		return append(sentences, "None is required for it, so it waits for whichever reports first.")
+		return append(sentences, g.whoMayCome(o), "None is required for it, so it waits for whichever reports first.")
 	}
 	return sentences
+}
+
+// whoMayCome says who is registered for such a resource or, where nobody is, for what platforms the others are.
+func (g Registry) whoMayCome(o Object) string {
+	var here, platforms []string
+	for name, c := range g.Controllers {
+		says := c.Registration
+		if ofTheKind := (Registration{Kinds: says.Kinds}).Concerns(o.Kind, ""); !c.Registered || c.RetiredAt != nil || !ofTheKind {
+			continue
+		}
+		platforms = append(platforms, says.Platforms...)
+		// A node pool that names no platform is where its cluster is.
+		if says.Concerns(o.Kind, o.Platform) || o.Kind == KindNodePool && o.Platform == "" {
+			here = append(here, name)
+		}
+	}
+	slices.Sort(here)
+	slices.Sort(platforms)
+	elsewhere := names(slices.Compact(platforms))
+	switch {
+	case len(here) > 0:
+		return "Registered for it: " + names(here) + "."
+	case elsewhere == "":
+		return fmt.Sprintf("No controller is registered for any %s.", o.Kind.Noun())
+	case o.Platform == "":
+		return "Its spec names no platform.type, and those who are registered work on these platforms only: " + elsewhere + "."
+	}
+	return fmt.Sprintf("Nobody is registered for platform %s, but for: %s.", o.Platform, elsewhere)
 }
 
 func openingOfTheEnd(o Object) []string {
@@ -158,7 +187,7 @@ func (f Facts) notReady(r Report) (w v1.WaitedFor, sentence string) {
 			f.Object.Generation, moment(*w.Since), r.ObservedGeneration)
 	case r.LastError != nil && IsTerminal(r.LastError.ErrorType):
 		w.Why = v1.WaitError
-		sentence = fmt.Sprintf("reports an error of type %s, which needs help, since %s", r.LastError.ErrorType, moment(*w.Since))
+		sentence = fmt.Sprintf("reports an error of type %s, %s, since %s", r.LastError.ErrorType, whoHelps(r.LastError), moment(*w.Since))
 	case conditionStatus(r.Conditions, v1.ConditionFailed) == v1.ConditionTrue:
 		w.Why, w.Message = v1.WaitError, inItsWords(r, v1.ConditionFailed)
 		sentence = "reports Failed=True since " + moment(*w.Since)
@@ -171,6 +200,14 @@ func (f Facts) notReady(r Report) (w v1.WaitedFor, sentence string) {
 		sentence = "has not been available since " + moment(*w.Since)
 	}
 	return w, sentence + quoted(w.Message)
+}
+
+// whoHelps says of an error that trying again does not mend who can.
+func whoHelps(e *v1.ReportError) string {
+	if e.UserActionable {
+		return "which whoever declared it can mend"
+	}
+	return "which needs help"
 }
 
 // maxWords bounds what is repeated of a controller's words.

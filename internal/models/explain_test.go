@@ -61,7 +61,7 @@ func explainRows() []explainRow {
 		{
 			"nobody has reported, and nobody has to", factsOf().expecting(), same, ReasonNoControllers, nil, "cluster.reconcile attention",
 			[]string{
-				"The cluster is Pending: no controller has reported on it yet.",
+				"The cluster is Pending: no controller has reported on it yet.", "No controller is registered for any cluster.",
 				"None is required for it, so it waits for whichever reports first.", inAttention,
 			},
 		},
@@ -116,6 +116,20 @@ func explainRows() []explainRow {
 			[]string{
 				"The cluster is Failed at generation 2 because of net: 2 of 3 controllers ready; waiting for net.",
 				`net reports an error of type Configuration, which needs help, since 2026-03-01T12:01:00Z; it says "no such zone".`, inAttention,
+			},
+		},
+		{
+			"an error that the user can mend", factsOf(func() Report {
+				r := saying("net", 2, "Available=False").failing(v1.ErrorFatal).words("no such zone")
+				r.LastError.UserActionable = true
+				return r
+			}()).expecting("net"), same, ReasonControllerFailed,
+			[]v1.WaitedFor{waited("net", v1.WaitError, "no such zone", 1)},
+			"cluster.reconcile attention",
+			[]string{
+				"The cluster is Failed at generation 2 because of net: 0 of 1 controller ready; waiting for net.",
+				"net reports an error of type Fatal, which whoever declared it can mend, since 2026-03-01T12:01:00Z; it says \"no such zone\".",
+				inAttention,
 			},
 		},
 		{
@@ -214,7 +228,7 @@ func TestExplain(t *testing.T) {
 				event, lane, _ := strings.Cut(row.next, " ")
 				want.NextEvent = &v1.NextEvent{Type: event, DueAt: place.Due, Lane: lane}
 			}
-			got := Explain(ref, facts, place, usual)
+			got := Explain(ref, facts, Registry{}, place, usual)
 			if row.sentences == nil {
 				want.Sentences = got.Sentences
 			}
@@ -225,13 +239,51 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestExplainWhoMayCome: of a resource that waits for nobody in particular it is said who works on such ones, or that nobody does.
+func TestExplainWhoMayCome(t *testing.T) {
+	t.Parallel()
+	retired := minute(1)
+	registered := func(says Registration) Controller { return Controller{Registered: true, Registration: says} }
+	registry := map[string]Controller{
+		"reporter": {},
+		"gone":     {Registered: true, RetiredAt: &retired},
+		"dns":      registered(Registration{Platforms: []string{"gcp", "aws"}}),
+		"net":      registered(Registration{Platforms: []string{"aws"}, Kinds: []Kind{KindCluster}}),
+		"nodes":    registered(Registration{Platforms: []string{"azure"}, Kinds: []Kind{KindNodePool}}),
+	}
+	for _, row := range []struct {
+		kind     Kind
+		platform string
+		known    map[string]Controller
+		want     string
+	}{
+		{KindCluster, "gcp", nil, "No controller is registered for any cluster."},
+		{KindNodePool, "", nil, "No controller is registered for any node pool."},
+		{KindCluster, "gcp", registry, "Registered for it: dns."},
+		{KindCluster, "aws", registry, "Registered for it: dns, net."},
+		{KindCluster, "gpc", registry, "Nobody is registered for platform gpc, but for: aws, gcp."},
+		{KindCluster, "", registry, "Its spec names no platform.type, and those who are registered work on these platforms only: aws, gcp."},
+		{KindNodePool, "aws", registry, "Registered for it: dns."},
+		{KindNodePool, "", registry, "Registered for it: dns, nodes."},
+		{KindCluster, "", map[string]Controller{"all": registered(Registration{})}, "Registered for it: all."},
+	} {
+		f := factsOf().expecting().of(row.kind)
+		f.Object.Platform = row.platform
+		_, place := aCluster()
+		e := Explain(Ref{row.kind, "the-cluster", "it"}, f, Registry{Controllers: row.known}, place, usual)
+		if len(e.Sentences) < 2 || e.Sentences[1] != row.want {
+			t.Errorf("%s on %q: %q, want %q", row.kind, row.platform, e.Sentences, row.want)
+		}
+	}
+}
+
 // TestExplainANodePool: the same under another name, and by its own events.
 func TestExplainANodePool(t *testing.T) {
 	t.Parallel()
 	ref := Ref{KindNodePool, "the-cluster", "the-pool"}
 	_, place := aCluster()
 	for event, facts := range map[string]Facts{v1.NodePoolReconcile: factsOf(up("dns")), v1.NodePoolDeleted: factsOf(up("dns")).deleted("dns")} {
-		got := Explain(ref, facts.of(KindNodePool), place, usual)
+		got := Explain(ref, facts.of(KindNodePool), Registry{}, place, usual)
 		if got.ClusterID != "the-cluster" || got.NodePoolID != "the-pool" || got.NextEvent.Type != event {
 			t.Errorf("%+v, want the node pool and %s", got, event)
 		}
@@ -253,7 +305,7 @@ func TestExplainIsBounded(t *testing.T) {
 	}
 	for _, f := range []Facts{f, f.deleted(f.Expected.Names...)} {
 		ref, place := aCluster()
-		got := Explain(ref, f, place, usual)
+		got := Explain(ref, f, Registry{}, place, usual)
 		if len(got.WaitingFor) != 1000 || len(got.Sentences) > 12 || !slices.Contains(got.Sentences, "It waits for 992 more besides.") {
 			t.Errorf("%d waited for, in %d sentences: %q", len(got.WaitingFor), len(got.Sentences), got.Sentences)
 		}
@@ -291,7 +343,7 @@ func TestExplainProperties(t *testing.T) {
 					Due:     f.Now.Add(time.Duration(rapid.IntRange(-60, 300).Draw(t, "due")) * time.Second),
 					Enabled: rapid.IntRange(0, 3).Draw(t, "enabled") > 0, Reactive: rapid.Bool().Draw(t, "reactive"),
 				}
-				check(t, f, p, Explain(Ref{f.Object.Kind, "the-cluster", "it"}, f, p, usual))
+				check(t, f, p, Explain(Ref{f.Object.Kind, "the-cluster", "it"}, f, Registry{}, p, usual))
 			})
 		})
 	}
@@ -383,7 +435,7 @@ func nextIsWhatThePassSends(t *rapid.T, f Facts, p Place, e v1.Explanation) {
 
 func orderExplainsNothing(t *rapid.T, f Facts, p Place, e v1.Explanation) {
 	f.Reports = rapid.Permutation(f.Reports).Draw(t, "order")
-	if diff := cmp.Diff(e, Explain(Ref{f.Object.Kind, "the-cluster", "it"}, f, p, usual)); diff != "" {
+	if diff := cmp.Diff(e, Explain(Ref{f.Object.Kind, "the-cluster", "it"}, f, Registry{}, p, usual)); diff != "" {
 		t.Fatalf("-before +after:\n%s", diff)
 	}
 }

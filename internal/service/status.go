@@ -64,7 +64,7 @@ func (s *Resources) Explain(ctx context.Context, by models.Actor, id string) (v1
 		return v1.Explanation{}, err
 	}
 	facts := s.facts(snap, registry, previous(snap.Resource.Status))
-	return models.Explain(snap.Resource.Ref(), facts, place, s.settings.Cadence), nil
+	return models.Explain(snap.Resource.Ref(), facts, *registry, place, s.settings.Cadence), nil
 }
 
 // Refresh calculates up to limit statuses that nobody has read since their facts changed, ends up
