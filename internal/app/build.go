@@ -38,13 +38,12 @@ type parts struct {
 	log     *slog.Logger
 	rules   service.Settings
 
-	db            *database.DB
+	db            *database.DB // of requests
+	loops         *database.DB // of what runs by itself, and of probes: requests that wait take nothing from it
 	pubsub        *pubsub.Service
 	relay         *outbox.Relay
 	scheduler     *reconciliation.Scheduler // nil when it is switched off
 	cleaners      []*retention.Cleaner
-	clusters      *service.Resources
-	nodePools     *service.Resources
 	metrics       *telemetry.Metrics
 	tracer        trace.TracerProvider
 	apiServer     *server
@@ -93,18 +92,11 @@ func (p *parts) buildStores(ctx context.Context) error {
 		return fmt.Errorf("tracing: %w", err)
 	}
 	p.tracer, p.stopTracing = tracer, stop
-	d := p.cfg.Database
-	p.db, err = database.Open(ctx, database.Options{
-		URL: string(d.URL), MaxOpenConns: d.MaxOpenConns, MinIdleConns: d.MinIdleConns,
-		ConnMaxLifetime: d.ConnMaxLifetime, ConnMaxIdleTime: d.ConnMaxIdleTime, StatementTimeout: d.StatementTimeout,
-		Log: p.log, Tracer: p.tracerIfOn(),
-	})
-	if err != nil {
+	if err := p.openDatabase(ctx); err != nil {
 		return err
 	}
-	p.metrics.RegisterPool(func() telemetry.PoolStats { return telemetry.PoolStats(p.db.Stats()) })
 	p.metrics.RegisterBacklog(func(ctx context.Context) (telemetry.Backlog, error) {
-		b, err := p.db.Backlog(ctx)
+		b, err := p.loops.Backlog(ctx)
 		return telemetry.Backlog{
 			OutboxUnpublished: b.Unpublished, OutboxSetAside: b.SetAside, OutboxOldest: b.OldestAge,
 			ClustersByPhase: b.ClustersByPhase, NodePoolsByPhase: b.NodePoolsByPhase, DirtyRows: b.DirtyRows,
@@ -118,6 +110,31 @@ func (p *parts) buildStores(ctx context.Context) error {
 	return err
 }
 
+// waitersPerConnection is how many requests may wait for each connection. At some hundred a second and connection they
+// wait a quarter of a second, and what comes on top is asked to try again.
+const waitersPerConnection = 50
+
+// openDatabase shares the connections out, a fifth of them to the loops.
+func (p *parts) openDatabase(ctx context.Context) error {
+	d := p.cfg.Database
+	o := database.Options{
+		URL: string(d.URL), MaxOpenConns: max(1, d.MaxOpenConns/5),
+		ConnMaxLifetime: d.ConnMaxLifetime, ConnMaxIdleTime: d.ConnMaxIdleTime, StatementTimeout: d.StatementTimeout,
+		Log: p.log, Tracer: p.tracerIfOn(),
+	}
+	var err error
+	if p.loops, err = database.Open(ctx, o); err != nil {
+		return err
+	}
+	o.MaxOpenConns = d.MaxOpenConns - o.MaxOpenConns
+	o.MinIdleConns, o.MaxWaiting = min(d.MinIdleConns, o.MaxOpenConns), waitersPerConnection*int64(o.MaxOpenConns)
+	if p.db, err = database.Open(ctx, o); err != nil {
+		return err
+	}
+	p.metrics.RegisterPool(func() telemetry.PoolStats { return telemetry.PoolStats(p.db.Stats().Plus(p.loops.Stats())) })
+	return nil
+}
+
 // tracerIfOn returns nil when spans go nowhere, so that nobody makes them.
 func (p *parts) tracerIfOn() trace.TracerProvider {
 	if p.cfg.Tracing.URL() == "" {
@@ -127,22 +144,26 @@ func (p *parts) tracerIfOn() trace.TracerProvider {
 }
 
 func (p *parts) buildLoops(context.Context) error {
-	p.relay = outbox.New(p.db, p.pubsub, p.metrics, p.log, outbox.Options{})
-	p.clusters = service.NewResources(models.KindCluster, p.db, p.rules, p.relay.Nudge, p.metrics)
-	p.nodePools = service.NewResources(models.KindNodePool, p.db, p.rules, p.relay.Nudge, p.metrics)
+	p.relay = outbox.New(p.loops, p.pubsub, p.metrics, p.log, outbox.Options{})
 	if r := p.cfg.Reconciliation; r.Enabled {
-		p.scheduler = reconciliation.NewScheduler(r.CheckInterval, p.metrics, p.log, p.clusters, p.nodePools)
+		p.scheduler = reconciliation.NewScheduler(r.CheckInterval, p.metrics, p.log, p.resources(models.KindCluster, p.loops),
+			p.resources(models.KindNodePool, p.loops))
 	}
 	p.cleaners = []*retention.Cleaner{
-		retention.NewCleaner("published events", p.db.PurgePublished, p.cfg.Retention.Outbox, p.log),
-		retention.NewCleaner("idempotency keys", p.db.PurgeKeys, models.KeyRetention, p.log),
-		retention.NewCleaner("revisions of clusters", p.db.Resources(models.KindCluster).PurgeRevisions, p.cfg.Retention.History, p.log),
-		retention.NewCleaner("revisions of node pools", p.db.Resources(models.KindNodePool).PurgeRevisions, p.cfg.Retention.History, p.log),
-		retention.NewCleaner("the timeline", p.db.PurgeTimeline, p.cfg.Retention.History, p.log),
-		retention.NewCleaner("tombstones of clusters", p.db.Resources(models.KindCluster).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
-		retention.NewCleaner("tombstones of node pools", p.db.Resources(models.KindNodePool).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
+		retention.NewCleaner("published events", p.loops.PurgePublished, p.cfg.Retention.Outbox, p.log),
+		retention.NewCleaner("idempotency keys", p.loops.PurgeKeys, models.KeyRetention, p.log),
+		retention.NewCleaner("revisions of clusters", p.loops.Resources(models.KindCluster).PurgeRevisions, p.cfg.Retention.History, p.log),
+		retention.NewCleaner("revisions of node pools", p.loops.Resources(models.KindNodePool).PurgeRevisions, p.cfg.Retention.History, p.log),
+		retention.NewCleaner("the timeline", p.loops.PurgeTimeline, p.cfg.Retention.History, p.log),
+		retention.NewCleaner("tombstones of clusters", p.loops.Resources(models.KindCluster).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
+		retention.NewCleaner("tombstones of node pools", p.loops.Resources(models.KindNodePool).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
 	}
 	return nil
+}
+
+// resources are the use cases of a kind, for requests or for loops.
+func (p *parts) resources(kind models.Kind, db *database.DB) *service.Resources {
+	return service.NewResources(kind, db, p.rules, p.relay.Nudge, p.metrics)
 }
 
 // settings turns configuration into the rules of the installation.
@@ -189,18 +210,20 @@ func (p *parts) close(ctx context.Context) error {
 	if p.stopTracing != nil {
 		errs = append(errs, p.stopTracing(ctx))
 	}
-	if p.db != nil {
-		p.closePool(ctx)
-	}
+	p.closePools(ctx)
 	return errors.Join(errs...)
 }
 
-// closePool gives up on connections that do not end: a server that hangs would hold up
+// closePools gives up on connections that do not end: a server that hangs would hold up
 // the end of each for fifteen seconds, and whatever counts has been settled or given up.
-func (p *parts) closePool(ctx context.Context) {
+func (p *parts) closePools(ctx context.Context) {
 	closed := make(chan struct{})
 	go func() {
-		p.db.Close()
+		for _, db := range []*database.DB{p.db, p.loops} {
+			if db != nil {
+				db.Close()
+			}
+		}
 		close(closed)
 	}()
 	select {
@@ -231,8 +254,8 @@ func (p *parts) apiOptions() api.Options {
 	}
 	b := p.options.Build
 	return api.Options{
-		Clusters:    p.clusters,
-		NodePools:   p.nodePools,
+		Clusters:    p.resources(models.KindCluster, p.db),
+		NodePools:   p.resources(models.KindNodePool, p.db),
 		Controllers: service.NewControllers(p.db),
 		Info: v1.Info{
 			Service: v1.Source, Version: b.Version, GitCommit: b.Commit, BuildTime: b.Time, APIVersion: "v1", Environment: p.cfg.Environment,

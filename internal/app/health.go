@@ -26,7 +26,7 @@ func (p *parts) health(ctx context.Context) v1.Health {
 		h.Status = v1.Degraded
 	}
 	h.Components["database"] = v1.Component{Status: v1.Healthy}
-	if err := p.db.Ping(ctx); err != nil {
+	if err := p.loops.Ping(ctx); err != nil {
 		p.log.WarnContext(ctx, "health: the database does not answer", "error", err)
 		h.Components["database"] = v1.Component{Status: v1.Unhealthy, Message: "the database does not answer"}
 		h.Status = v1.Unhealthy
@@ -50,7 +50,7 @@ func (p *parts) ready(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	if err := p.db.CheckSchema(ctx); err != nil {
+	if err := p.loops.CheckSchema(ctx); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
 	return nil

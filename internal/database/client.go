@@ -20,6 +20,7 @@ type Options struct {
 	// URL is a connection URL or keyword string of PostgreSQL.
 	URL             string
 	MaxOpenConns    int32         // default 25
+	MaxWaiting      int64         // for a connection, the others are refused with UNAVAILABLE; default no bound
 	MinIdleConns    int32         // default 0
 	ConnMaxLifetime time.Duration // default 30m
 	ConnMaxIdleTime time.Duration // default 5m
@@ -78,6 +79,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	setIf(&cfg.MinIdleConns, o.MinIdleConns, 0)
 	setIf(&cfg.MaxConnLifetime, o.ConnMaxLifetime, 30*time.Minute)
 	setIf(&cfg.MaxConnIdleTime, o.ConnMaxIdleTime, 5*time.Minute)
+	cfg.HealthCheckPeriod = min(cfg.HealthCheckPeriod, cfg.MaxConnIdleTime) // When the idle ones are looked for.
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 
 	params := cfg.ConnConfig.RuntimeParams
@@ -125,10 +127,11 @@ func tracers(o Options) pgx.QueryTracer {
 	if o.Tracer != nil {
 		list = append(list, otelpgx.NewTracer(otelpgx.WithTracerProvider(o.Tracer)))
 	}
-	if len(list) == 0 {
-		return nil
+	t := multitracer.New(list...)
+	if o.MaxWaiting > 0 {
+		t.PoolAcquireTracers = append(t.PoolAcquireTracers, &queue{limit: o.MaxWaiting})
 	}
-	return multitracer.New(list...)
+	return t
 }
 
 // Close waits for the connections in use and closes them all.
@@ -155,5 +158,13 @@ func (db *DB) Stats() PoolStats {
 	return PoolStats{
 		Max: s.MaxConns(), Total: s.TotalConns(), Idle: s.IdleConns(), InUse: s.AcquiredConns(),
 		Waits: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(), Canceled: s.CanceledAcquireCount(),
+	}
+}
+
+// Plus is the state of two pools together.
+func (s PoolStats) Plus(t PoolStats) PoolStats {
+	return PoolStats{
+		Max: s.Max + t.Max, Total: s.Total + t.Total, Idle: s.Idle + t.Idle, InUse: s.InUse + t.InUse,
+		Waits: s.Waits + t.Waits, WaitTime: s.WaitTime + t.WaitTime, Canceled: s.Canceled + t.Canceled,
 	}
 }
