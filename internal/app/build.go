@@ -149,14 +149,15 @@ func (p *parts) buildLoops(context.Context) error {
 		p.scheduler = reconciliation.NewScheduler(r.CheckInterval, p.metrics, p.log, p.resources(models.KindCluster, p.loops),
 			p.resources(models.KindNodePool, p.loops))
 	}
+	db, keep := p.loops, p.cfg.Retention
 	p.cleaners = []*retention.Cleaner{
-		retention.NewCleaner("published events", p.loops.PurgePublished, p.cfg.Retention.Outbox, p.log),
-		retention.NewCleaner("idempotency keys", p.loops.PurgeKeys, models.KeyRetention, p.log),
-		retention.NewCleaner("revisions of clusters", p.loops.Resources(models.KindCluster).PurgeRevisions, p.cfg.Retention.History, p.log),
-		retention.NewCleaner("revisions of node pools", p.loops.Resources(models.KindNodePool).PurgeRevisions, p.cfg.Retention.History, p.log),
-		retention.NewCleaner("the timeline", p.loops.PurgeTimeline, p.cfg.Retention.History, p.log),
-		retention.NewCleaner("tombstones of clusters", p.loops.Resources(models.KindCluster).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
-		retention.NewCleaner("tombstones of node pools", p.loops.Resources(models.KindNodePool).PurgeTombstones, p.cfg.Retention.Tombstone, p.log),
+		retention.NewCleaner("published events", db.PurgePublished, keep.Outbox, p.log),
+		retention.NewCleaner("idempotency keys", db.PurgeKeys, models.KeyRetention, p.log),
+		retention.NewCleaner("revisions of clusters", db.Resources(models.KindCluster).PurgeRevisions, keep.History, p.log),
+		retention.NewCleaner("revisions of node pools", db.Resources(models.KindNodePool).PurgeRevisions, keep.History, p.log),
+		retention.NewCleaner("the timeline", db.PurgeTimeline, keep.History, p.log),
+		retention.NewCleaner("tombstones of clusters", db.Resources(models.KindCluster).PurgeTombstones, keep.Tombstone, p.log),
+		retention.NewCleaner("tombstones of node pools", db.Resources(models.KindNodePool).PurgeTombstones, keep.Tombstone, p.log),
 	}
 	return nil
 }

@@ -26,10 +26,12 @@ func (q *queue) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpoo
 }
 
 // TraceAcquireEnd implements [pgxpool.AcquireTracer].
-func (q *queue) TraceAcquireEnd(context.Context, *pgxpool.Pool, pgxpool.TraceAcquireEndData) { q.length.Add(-1) }
+func (q *queue) TraceAcquireEnd(context.Context, *pgxpool.Pool, pgxpool.TraceAcquireEndData) {
+	q.length.Add(-1)
+}
 
 // refused is the context of a wait that is over before it has begun.
-type refused struct{ context.Context }
+type refused struct{ context.Context } //nolint:containedctx // it is one
 
 // Done implements [context.Context].
 func (refused) Done() <-chan struct{} {
