@@ -225,16 +225,19 @@ func TestDependencies(t *testing.T) {
 func TestNodePools(t *testing.T) {
 	t.Parallel()
 	b := clstest.NewBackend(t)
-	j := newJournal(nil)
-	b.Run(j, controller.Options{Name: "nodes", Platforms: []string{"gcp"}, Kinds: []controller.Kind{controller.KindNodePool}})
-	c := b.Create("one", gcp)
+	j, registry := newJournal(nil), prometheus.NewPedanticRegistry()
+	b.Run(j, controller.Options{Name: "nodes", Platforms: []string{"gcp"}, Kinds: []controller.Kind{controller.KindNodePool}, Metrics: registry})
+	elsewhere := b.Create("elsewhere", `{"platform":{"type":"aws"}}`)
+	unsaid := b.CreateNodePool(elsewhere.ID, "unsaid", `{}`)
+	c := b.SetSpec(b.Create("one", gcp).ID, `{"platform":{"type":"gcp"},"n":2}`) // Its generation is not that of its pools.
 	p := b.CreateNodePool(c.ID, "workers", `{}`)
 	away := b.CreateNodePool(c.ID, "away", `{"platform":{"type":"aws"}}`)
 	ctx, cancel := context.WithTimeout(t.Context(), clstest.Patience)
 	defer cancel()
 	_, err := b.Client(clstest.User).WaitForNodePool(ctx, p.ID, client.Condition{Type: v1.ConditionReady})
 	must(t, err)
-	if j.count(away.ID) != 0 || j.calls[0].Cluster.ID != c.ID || j.calls[0].NodePool.Name != "workers" {
+	b.Await("the pool of the other cluster", func() bool { return outcomes(t, registry)["foreign"] == 1 })
+	if j.count(away.ID) != 0 || j.count(unsaid.ID) != 0 || j.calls[0].Cluster.ID != c.ID || j.calls[0].NodePool.Name != "workers" {
 		t.Errorf("called for %+v", j.calls)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/clstest"
 	"github.com/cls-backend/cls-backend/controller"
@@ -34,7 +36,8 @@ func TestADeletionWaitsForTheFinalizer(t *testing.T) {
 	t.Parallel()
 	b := clstest.NewBackend(t)
 	f, bystander := &builder{journal: newJournal(nil)}, newJournal(nil)
-	b.Run(f, controller.Options{Name: "f", FirstRetry: 10 * time.Millisecond})
+	registry := prometheus.NewPedanticRegistry()
+	b.Run(f, controller.Options{Name: "f", FirstRetry: 10 * time.Millisecond, Metrics: registry})
 	b.Run(bystander, controller.Options{Name: "bystander"})
 	c := b.Create("one", gcp)
 	b.WaitReady(c.ID)
@@ -43,6 +46,11 @@ func TestADeletionWaitsForTheFinalizer(t *testing.T) {
 	b.WaitGone(c.ID)
 	if f.ends.Load() != 3 || slices.ContainsFunc(bystander.seen(), controller.Request.Deleting) {
 		t.Errorf("taken down by %d calls; the bystander, who takes nothing down, was called for %+v", f.ends.Load(), bystander.seen())
+	}
+	for outcome, want := range map[string]float64{"ok": 2, "error": 1} {
+		if n, _ := sample(t, registry, "cls_controller_call_duration_seconds", "finalize", "f", outcome); n != want {
+			t.Errorf("%v calls to take it down are counted as %s", n, outcome)
+		}
 	}
 }
 

@@ -42,6 +42,18 @@ func TestABurstIsOneJob(t *testing.T) {
 	}
 }
 
+// TestAQueueThatClosesGivesBack what waits, and what comes after.
+func TestAQueueThatClosesGivesBack(t *testing.T) {
+	t.Parallel()
+	q, waits, late := newQueue(), &parcel{}, &parcel{}
+	q.add(key{KindCluster, "c"}, "c", v1.Event{}, waits)
+	q.close()
+	q.add(key{KindCluster, "c"}, "c", v1.Event{}, late)
+	if want := (parcel{nacks: 1}); *waits != want || *late != want {
+		t.Errorf("what waited was settled by %+v, what came after by %+v", *waits, *late)
+	}
+}
+
 // TestAPauseRunsOut whatever events come before, until somebody who looks ends it: an event may turn out to be a duplicate,
 // on which nobody looks.
 func TestAPauseRunsOut(t *testing.T) {

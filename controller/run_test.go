@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,12 @@ func running(t *testing.T, b *clstest.Backend, r controller.Reconciler, o contro
 	}
 	return func() error {
 		cancel()
-		return <-ended
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(clstest.Patience):
+			return errors.New("it does not end")
+		}
 	}
 }
 
@@ -61,6 +67,25 @@ func TestCodeThatDoesNotEnd(t *testing.T) {
 	}
 }
 
+// TestCodeIsToEndWithItsContext, which outlives the stop by the time to drain.
+func TestCodeIsToEndWithItsContext(t *testing.T) {
+	t.Parallel()
+	b := clstest.NewBackend(t, alone)
+	begun := make(chan struct{})
+	stop := running(t, b, newJournal(func(ctx context.Context, _ int, _ controller.Request) (controller.Result, error) {
+		close(begun)
+		<-ctx.Done()
+		return controller.Result{}, ctx.Err()
+	}), controller.Options{Name: "c", DrainTimeout: 100 * time.Millisecond, ProgressAfter: time.Hour})
+	b.Create("one", gcp)
+	<-begun
+	began := time.Now()
+	must(t, stop())
+	if took := time.Since(began); took < 100*time.Millisecond || took >= 10*time.Second { // 10 s is the default.
+		t.Errorf("stopped after %v", took)
+	}
+}
+
 // TestAReconcileInHandComesToItsEnd when the controller is to stop, and is reported.
 func TestAReconcileInHandComesToItsEnd(t *testing.T) {
 	t.Parallel()
@@ -78,6 +103,25 @@ func TestAReconcileInHandComesToItsEnd(t *testing.T) {
 	<-begun
 	must(t, stop())
 	b.WaitReady(c.ID)
+}
+
+// TestConcurrency is how many resources are worked on at once: no more and no fewer.
+func TestConcurrency(t *testing.T) {
+	t.Parallel()
+	b := clstest.NewBackend(t, alone)
+	j := newJournal(func(ctx context.Context, _ int, _ controller.Request) (controller.Result, error) {
+		<-ctx.Done()
+		return controller.Result{}, ctx.Err()
+	})
+	registry := prometheus.NewPedanticRegistry()
+	b.Run(j, controller.Options{Name: "c", Concurrency: 2, DrainTimeout: time.Millisecond, Metrics: registry, ProgressAfter: time.Hour})
+	for i := range 3 {
+		b.Create(fmt.Sprint("c-", i), gcp)
+	}
+	b.Await("two at work and one that waits", func() bool {
+		n, _ := sample(t, registry, "cls_controller_queue_length", "c")
+		return n == 1 && len(j.seen()) == 2
+	})
 }
 
 func TestOptionsThatAreWrong(t *testing.T) {
@@ -119,34 +163,49 @@ func TestNamesAndAddressesThatAreWrong(t *testing.T) {
 func TestWhoIsNoControllerIsTold(t *testing.T) {
 	t.Parallel()
 	b := clstest.NewBackend(t)
-	err := controller.Run(t.Context(), newJournal(nil), controller.Options{Name: "c", Client: b.Client(clstest.User), PubSub: b.PubSub()})
+	ctx, cancel := context.WithTimeout(t.Context(), clstest.Patience)
+	defer cancel()
+	err := controller.Run(ctx, newJournal(nil), controller.Options{Name: "c", Client: b.Client(clstest.User), PubSub: b.PubSub()})
 	if !errors.Is(err, client.ErrForbidden) {
 		t.Errorf("ended with %v", err)
 	}
 }
 
-// away answers some calls as a service that is away.
-type away struct{ calls atomic.Int64 }
+// away answers some calls as a service that is away: not at all, or by a status.
+type away struct {
+	calls  atomic.Int64
+	status int
+}
 
 func (a *away) RoundTrip(r *http.Request) (*http.Response, error) {
-	if a.calls.Add(-1) >= 0 {
+	switch {
+	case a.calls.Add(-1) < 0:
+		return http.DefaultTransport.RoundTrip(r)
+	case a.status == 0:
 		return nil, errors.New("connection refused")
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	return &http.Response{StatusCode: a.status, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
 
 // TestAServiceThatIsAwayIsWaitedFor at the start.
 func TestAServiceThatIsAwayIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := clstest.NewBackend(t)
-	transport := &away{}
-	transport.calls.Store(3)
-	to, err := client.New(b.URL(), client.Options{
-		Identity: clstest.Controller, HTTP: &http.Client{Transport: transport}, Retry: client.Retry{Attempts: 1},
-	})
-	must(t, err)
-	b.Run(newJournal(nil), controller.Options{Name: "c", Client: to})
-	b.WaitReady(b.Create("one", gcp).ID)
+	for name, status := range map[string]int{
+		"silent": 0, "busy": http.StatusTooManyRequests, "broken": http.StatusInternalServerError, "leaving": http.StatusServiceUnavailable,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, transport := b.For(t), &away{status: status}
+			transport.calls.Store(3)
+			to, err := client.New(b.URL(), client.Options{
+				Identity: clstest.Controller, HTTP: &http.Client{Transport: transport}, Retry: client.Retry{Attempts: 1},
+			})
+			must(t, err)
+			b.Run(newJournal(nil), controller.Options{Name: name, Platforms: []string{name}, Client: to})
+			b.WaitReady(b.Create(name, `{"platform":{"type":"`+name+`"}}`).ID)
+		})
+	}
 }
 
 // TestAPubSubThatGivesNothing is named in the log, with the setting that chose it.
@@ -175,7 +234,7 @@ func TestMetrics(t *testing.T) {
 	b := clstest.NewBackend(t, alone)
 	registry := prometheus.NewPedanticRegistry()
 	for run := range 2 {
-		hold := make(chan struct{})
+		hold, began := make(chan struct{}), time.Now()
 		j := newJournal(func(ctx context.Context, _ int, _ controller.Request) (controller.Result, error) {
 			select {
 			case <-hold:
@@ -188,10 +247,17 @@ func TestMetrics(t *testing.T) {
 		for i := range 3 {
 			b.Create(fmt.Sprintf("c-%d-%d", run, i), gcp)
 		}
-		b.Await("one at work and two that wait", func() bool { return sample(t, registry, "cls_controller_queue_length") == 2 })
+		waiting := func() float64 { n, _ := sample(t, registry, "cls_controller_queue_length", "c"); return n }
+		called := func() (n, seconds float64) {
+			return sample(t, registry, "cls_controller_call_duration_seconds", "reconcile", "c", "error")
+		}
+		b.Await("one at work and two that wait", func() bool { return waiting() == 2 })
 		close(hold)
-		b.Await("three calls", func() bool { return sample(t, registry, "cls_controller_call_duration_seconds") == 3 })
-		b.Await("an empty queue", func() bool { return sample(t, registry, "cls_controller_queue_length") == 0 })
+		b.Await("three calls", func() bool { n, _ := called(); return n == 3 })
+		if _, took := called(); took <= 0 || took > time.Since(began).Seconds() { // They came one after the other.
+			t.Errorf("calls of %v s within %v", took, time.Since(began))
+		}
+		b.Await("an empty queue", func() bool { return waiting() == 0 })
 		must(t, stop())
 		left, err := registry.Gather()
 		if must(t, err); len(left) > 0 {
@@ -200,19 +266,27 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// sample adds up a metric, the counts of a histogram, whatever the labels.
-func sample(t *testing.T, from prometheus.Gatherer, name string) (sum float64) {
+// sample is a metric with these values of labels, in the order of the labels' names: a gauge, or how many calls took how many
+// seconds in all.
+func sample(t *testing.T, from prometheus.Gatherer, name string, labels ...string) (n, seconds float64) {
 	t.Helper()
 	families, err := from.Gather()
 	must(t, err)
 	for _, f := range families {
-		if f.GetName() == name {
-			for _, m := range f.GetMetric() {
-				sum += m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var has []string
+			for _, l := range m.GetLabel() {
+				has = append(has, l.GetValue())
+			}
+			if slices.Equal(has, labels) {
+				return m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount()), m.GetHistogram().GetSampleSum()
 			}
 		}
 	}
-	return sum
+	return 0, 0
 }
 
 // beats lets a controller look at its own entry when it is told to, and counts its registrations.
@@ -237,6 +311,16 @@ func (b *beats) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
+// next lets it look once more.
+func (b *beats) next(t *testing.T) {
+	t.Helper()
+	select {
+	case b.turn <- struct{}{}:
+	case <-time.After(clstest.Patience):
+		t.Fatal("it does not look at its entry")
+	}
+}
+
 // TestAControllerIsHeardOf though it has no cluster, until it is retired: that stands, and it is told that it works in vain.
 func TestAControllerIsHeardOf(t *testing.T) {
 	t.Parallel()
@@ -249,7 +333,7 @@ func TestAControllerIsHeardOf(t *testing.T) {
 	}, time.Millisecond))
 	admin := b.Client(clstest.Admin)
 	for range 2 {
-		beats.turn <- struct{}{}
+		beats.next(t)
 	}
 	b.Await("a registration and two heartbeats", func() bool { return beats.wrote.Load() == 3 })
 	entry, err := admin.GetController(t.Context(), "c")
@@ -258,7 +342,7 @@ func TestAControllerIsHeardOf(t *testing.T) {
 	}
 	must(t, admin.RetireController(t.Context(), "c"))
 	for range 3 { // Two have come to their end then.
-		beats.turn <- struct{}{}
+		beats.next(t)
 	}
 	for _, name := range []string{"one", "two"} {
 		b.Create(name, gcp)
@@ -270,6 +354,31 @@ func TestAControllerIsHeardOf(t *testing.T) {
 	if n := log.count("is retired"); n != 1 {
 		t.Errorf("warned %d times", n)
 	}
+}
+
+// lost has a controller look for its entry in vain, and counts its registrations.
+type lost struct{ wrote atomic.Int64 }
+
+func (l *lost) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/controllers/c") {
+		if r.Method == http.MethodPut {
+			l.wrote.Add(1)
+		} else {
+			r = r.Clone(r.Context())
+			r.URL = r.URL.JoinPath("../nobody")
+		}
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestAControllerWhoseEntryIsLost registers again: the service's database may have been restored.
+func TestAControllerWhoseEntryIsLost(t *testing.T) {
+	t.Parallel()
+	b, entry := clstest.NewBackend(t, alone), &lost{}
+	to, err := client.New(b.URL(), client.Options{Identity: clstest.Controller, HTTP: &http.Client{Transport: entry}})
+	must(t, err)
+	b.Run(newJournal(nil), controller.WithHeartbeat(controller.Options{Name: "c", Client: to}, time.Millisecond))
+	b.Await("a registration and another", func() bool { return entry.wrote.Load() >= 2 })
 }
 
 // records is what is logged.
