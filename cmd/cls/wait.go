@@ -41,7 +41,8 @@ func waitCommand(g *globals) *cobra.Command {
 			return s.waitFor(ctx, w, args, cluster, timeout)
 		}),
 	}
-	cmd.Flags().StringVar(&goal, "for", "condition=Ready", "condition=TYPE or condition=TYPE=STATUS, where TYPE is "+strings.Join(conditionTypes(), ", ")+", and STATUS True unless given; or delete")
+	cmd.Flags().StringVar(&goal, "for", "condition=Ready",
+		"condition=TYPE, condition=TYPE=STATUS where that is not True, or delete; TYPE is "+strings.Join(conditionTypes(), ", "))
 	g.clusterFlag(cmd, &cluster)
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for all of them together; 0 to look once")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(
@@ -157,7 +158,7 @@ func (s *session) await(ctx context.Context, g goal, r resource, timeout time.Du
 	} else {
 		g.condition.Watch = told
 		if g.condition.Type == v1.ConditionReady && g.condition.Status == v1.ConditionTrue {
-			g.condition.Hopeless = func(st v1.Status) error { return s.hopeless(ctx, r, st) }
+			g.condition.Hopeless = func(st v1.Status) error { return r.hopeless(ctx, st) }
 		}
 		err = r.kind.wait(ctx, r.ID, g.condition)
 	}
@@ -179,7 +180,7 @@ const controllerFailed = "ControllerFailed"
 
 // hopeless is why a resource cannot become Ready, as long as nothing changes: a controller reports of its generation what is not
 // retried. It is nil where there is hope, as there is with any other failure.
-func (s *session) hopeless(ctx context.Context, r resource, st v1.Status) error {
+func (r resource) hopeless(ctx context.Context, st v1.Status) error {
 	if st.Reason != controllerFailed {
 		return nil
 	}
@@ -196,7 +197,8 @@ func (s *session) hopeless(ctx context.Context, r resource, st v1.Status) error 
 	if len(why) == 0 {
 		return nil
 	}
-	const hint = "cls explain %[1]s says more; cls edit %[1]s changes what is asked for, and cls reconcile %[1]s has it tried again once it is mended"
+	const hint = "cls explain %[1]s says more; cls edit %[1]s changes what is asked for, " +
+		"and cls reconcile %[1]s has it tried again once it is mended"
 	return usage(fmt.Sprintf(hint, r.title()), "%s cannot become Ready: %s; that is not retried until something changes",
 		r.title(), oneLine(strings.Join(why, ", ")))
 }
