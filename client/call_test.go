@@ -277,4 +277,14 @@ func TestWaits(t *testing.T) {
 		unready := client.Condition{Type: v1.ConditionReady, Status: v1.ConditionFalse}
 		want[v1.Cluster](t)(c.WaitFor(t.Context(), "c", unready))
 	})
+	synctest.Test(t, func(t *testing.T) {
+		lost, away := errors.New("lost"), &client.Error{Status: 503}
+		found := map[v1.Phase]error{v1.PhasePending: away, v1.PhaseReady: lost} // What may pass is looked past.
+		hoping := ready
+		hoping.Hopeless = func(s v1.Status) error { return found[s.Phase] }
+		if _, err := on(t, statuses(pending, old, done), client.Options{}).WaitFor(t.Context(), "c", hoping); !errors.Is(err, lost) {
+			t.Errorf("a wait without hope: %v", err)
+		}
+		want[v1.Cluster](t)(on(t, statuses(pending, done), client.Options{}).WaitFor(t.Context(), "c", hoping))
+	})
 }

@@ -18,6 +18,9 @@ type Condition struct {
 	Status v1.ConditionStatus
 	// Watch is called with the status each time it has changed; may be nil.
 	Watch func(v1.Status)
+	// Hopeless is called with each status that does not meet the condition, before Watch. Its error ends the wait, which
+	// returns it, unless it is a failure that may pass. May be nil: a wait hopes for as long as its context lasts.
+	Hopeless func(v1.Status) error
 }
 
 // met reports whether a status of a resource at a generation meets the condition.
@@ -52,7 +55,7 @@ func (e *WaitError) Unwrap() error { return e.err }
 
 // WaitFor waits until a cluster meets a condition, and returns it then. It looks again after a fraction of a second, and
 // more seldom while nothing happens, until ctx ends: then the error is a [*WaitError]. A failure that may pass is looked
-// past; a cluster that is gone is [ErrNotFound].
+// past; a cluster that is gone is [ErrNotFound]. An error of Hopeless ends it too.
 func (c *Client) WaitFor(ctx context.Context, id string, want Condition) (v1.Cluster, error) {
 	return waitFor(ctx, want, func() (v1.Cluster, int64, v1.Status, error) {
 		r, err := c.GetCluster(ctx, id)
@@ -89,7 +92,11 @@ func waitFor[R any](ctx context.Context, want Condition, look func() (R, int64, 
 	err = wait(ctx, what, want.Watch, func() (v1.Status, bool, error) {
 		r, generation, status, err := look()
 		found = r
-		return status, want.met(generation, status), err
+		met := want.met(generation, status)
+		if err == nil && !met && want.Hopeless != nil {
+			err = want.Hopeless(status)
+		}
+		return status, met, err
 	})
 	return found, err
 }

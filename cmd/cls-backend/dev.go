@@ -9,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +43,7 @@ func devCommand() *cobra.Command {
 			return runDev(cmd.Context(), dir, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", defaultDir(), "folder of the private PostgreSQL")
+	cmd.Flags().StringVar(&dir, "dir", defaultDir(), "folder of the private PostgreSQL; another dev needs another one")
 	cmd.Flags().BoolVar(&reset, "reset", false, "remove the private PostgreSQL's data and end")
 	return cmd
 }
@@ -73,7 +76,7 @@ func runDev(ctx context.Context, dir string, out io.Writer) error {
 		return nil // Ctrl-C in the midst of a first start, which fails for that
 	}
 	if err != nil {
-		return err
+		return beside(err, cfg.Server, dir)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	serving := func(at app.Addresses) {
@@ -96,9 +99,39 @@ func runDev(ctx context.Context, dir string, out io.Writer) error {
 		return err
 	})
 	if err := group.Wait(); !errors.Is(err, errStopped) {
-		return err
+		return beside(err, cfg.Server, dir)
 	}
 	return nil
+}
+
+// beside adds to the failure of a start that found its folder or a port taken, most likely by another dev, how to run beside that.
+func beside(err error, c config.Server, dir string) error {
+	folderTaken := errors.Is(err, dev.ErrInUse)
+	if !folderTaken && !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	var line []string
+	if taken(c.Host, c.Port) {
+		line = append(line, "PORT=0") // Any free one, which the help names.
+	}
+	if taken(c.Host, c.MetricsPort) {
+		line = append(line, "METRICS_PORT=0")
+	}
+	if folderTaken {
+		dir += "-2"
+	}
+	line = append(line, os.Args[0], "dev", "--dir", dir)
+	return fmt.Errorf("%w\nto run beside it: %s", err, strings.Join(line, " "))
+}
+
+// taken reports whether nobody else can listen on a port.
+func taken(host string, port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))) //nolint:noctx // it does not wait
+	if err != nil {
+		return true
+	}
+	_ = l.Close()
+	return false
 }
 
 var errStopped = errors.New("stopped")

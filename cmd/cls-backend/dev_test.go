@@ -323,9 +323,20 @@ func TestSecondDevOnAFolder(t *testing.T) {
 	first.create("undisturbed")
 	_, port, err := net.SplitHostPort(first.api)
 	must(t, err)
+	_, metrics, err := net.SplitHostPort(first.meta)
+	must(t, err)
+	for _, row := range []struct{ port, metrics, line string }{
+		{"0", "0", "beside it: " + os.Args[0]},
+		{port, metrics, "beside it: PORT=0 METRICS_PORT=0 " + os.Args[0]},
+	} {
+		code, out := run(t, []string{"PORT=" + row.port, "METRICS_PORT=" + row.metrics}, "dev", "--dir", dir)
+		if want := "to run " + row.line + " dev --dir " + dir + "-2\n"; code != 1 || !strings.Contains(out, want) {
+			t.Errorf("exit code %d: %swant %s", code, out, want)
+		}
+	}
 	other := filepath.Join(filepath.Dir(dir), "other")
 	code, out := run(t, []string{"PORT=" + port, "METRICS_PORT=0"}, "dev", "--dir", other)
-	if code != 1 || !strings.Contains(out, "PORT="+port) {
+	if code != 1 || !strings.Contains(out, "PORT="+port) || !strings.Contains(out, "beside it: PORT=0 "+os.Args[0]+" dev --dir "+other+"\n") {
 		t.Errorf("on its port: exit code %d: %s", code, out)
 	}
 	if left := processesIn(t, other); len(left) > 0 {

@@ -18,7 +18,7 @@ func patchCommand(g *globals) *cobra.Command {
 		f     format
 	)
 	cmd := &cobra.Command{
-		Use:   "patch KIND NAME -p PATCH",
+		Use:   "patch [KIND] NAME -p PATCH",
 		Short: "Change parts of something",
 		Long:  "Patch merges a JSON Merge Patch (RFC 7396): what it does not name keeps its value, and null removes.",
 		Example: "  cls patch cluster hello -p '{\"spec\":{\"nodes\":5},\"labels\":{\"team\":null}}'\n" +
@@ -90,7 +90,7 @@ func (d *deletion) check(cmd *cobra.Command, args []string) ([]ref, error) {
 	if d.reason != "" && !d.force {
 		return nil, usage("--force --reason goes together", "--reason says why a deletion is forced, and there is no --force")
 	}
-	named, err := refs(args, false, d.cluster)
+	named, err := refs("delete", args, d.cluster)
 	if err == nil && ofKind(named, "controllers") {
 		err = unfit(cmd, "controllers", "wait", "timeout", "force", "cluster")
 	}
@@ -133,14 +133,14 @@ func (s *session) remove(ctx context.Context, d *deletion, named []ref) error {
 }
 
 func (s *session) retire(ctx context.Context, d *deletion, n ref) error {
-	c, err := s.controller(ctx, n)
-	if err != nil {
+	err := ofRegistry(n.name, s.api.RetireController(ctx, n.name, d.dryRun.options()...))
+	switch {
+	case errors.Is(err, client.ErrNotFound):
 		return err
+	case err != nil:
+		return about(n.title(), err)
 	}
-	if err := s.api.RetireController(ctx, c.Name, d.dryRun.options()...); err != nil {
-		return about("controller/"+c.Name, err)
-	}
-	_, err = fmt.Fprintf(s.out, "controller/%s retired%s\n", oneLine(c.Name), d.dryRun.suffix())
+	_, err = fmt.Fprintf(s.out, "%s retired%s\n", oneLine(n.title()), d.dryRun.suffix())
 	return err
 }
 
@@ -150,7 +150,7 @@ func reconcileCommand(g *globals) *cobra.Command {
 		Use: "reconcile [KIND] NAME...", Short: "Wake the controllers of something now", Example: "  cls reconcile hello",
 		ValidArgsFunction: g.completeTargets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			named, err := refs(args, true, cluster)
+			named, err := refs("", args, cluster)
 			if err != nil {
 				return err
 			}

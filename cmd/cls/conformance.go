@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,14 +19,25 @@ const kit = "cls-conformance"
 func conformanceCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "conformance [FLAGS]", Short: "Hold a service to its contract, from outside",
-		Long: "conformance runs " + kit + ", a program beside cls, on the service that cls would call. It says of each promise of the\n" +
-			"contract whether the service keeps it, and ends with 1 when it does not keep one. docs/conformance.md has its flags and\n" +
-			"the checks.",
+		Long: "conformance runs " + kit + ", a program beside cls, on the service that cls would call. It makes clusters, plays their\n" +
+			"controllers, and removes all of it again. It says of each promise of the contract whether the service keeps it, and ends with 1\n" +
+			"when it does not keep one. Events are judged too where --pubsub or --project says where they are published.\n\n" +
+			"With " + kit + " beside it, cls conformance --help lists all flags; make build makes it, and so does\n" +
+			"go install github.com/cls-backend/cls-backend/cmd/" + kit + "@latest. docs/conformance.md has the flags and the checks.",
 		Example:               "  cls conformance --url http://localhost:8080 --pubsub localhost:8085",
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,
-		RunE:                  func(cmd *cobra.Command, args []string) error { return g.become(cmd.Root().PersistentFlags(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := findKit(); err != nil && asksForHelp(args) {
+				return cmd.Help() // The kit's own would be better.
+			}
+			return g.become(cmd.Root().PersistentFlags(), args)
+		},
 	}
+}
+
+func asksForHelp(args []string) bool {
+	return slices.Contains(args, "--help") || slices.Contains(args, "-h")
 }
 
 // become has the kit take over this process, with the arguments that are its own.

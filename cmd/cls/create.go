@@ -34,7 +34,7 @@ func createCommand(g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "create",
 		Short: "Declare a cluster or a node pool",
-		Args:  oneOfIts,
+		Args:  kindToCreate,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
@@ -44,6 +44,20 @@ func createCommand(g *globals) *cobra.Command {
 		createOne(g, "nodepool", "  cls create nodepool workers --cluster hello --spec '{\"nodes\":3}'"),
 	)
 	return root
+}
+
+// kindToCreate refuses what cannot be created, and takes what comes first and is no kind, or nearly one, for the name.
+func kindToCreate(cmd *cobra.Command, args []string) error {
+	err := oneOfIts(cmd, args)
+	if err == nil || len(cmd.SuggestionsFor(args[0])) > 0 {
+		return err
+	}
+	const as = "cls create cluster %[1]s, or cls create nodepool %[1]s --cluster CLUSTER"
+	name := args[len(args)-1]
+	if canonical(name) != "" {
+		name = "NAME"
+	}
+	return usage("a kind goes first: "+fmt.Sprintf(as, name), "%q is nothing that can be created", args[0])
 }
 
 func createOne(g *globals, name, example string) *cobra.Command {

@@ -21,7 +21,7 @@ func describeCommand(g *globals) *cobra.Command {
 		Example:           "  cls describe cluster hello\n  cls describe controller dns",
 		ValidArgsFunction: g.completeTargets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
-			named, err := refs(args, true, cluster)
+			named, err := refs("", args, cluster)
 			if err != nil {
 				return err
 			}

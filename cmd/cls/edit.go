@@ -21,7 +21,7 @@ import (
 
 func editCommand(g *globals) *cobra.Command {
 	return g.aboutOne(&cobra.Command{
-		Use:   "edit KIND NAME",
+		Use:   "edit [KIND] NAME",
 		Short: "Change something in your editor",
 		Long: "Edit opens what you may change, as YAML, in the editor that VISUAL or EDITOR names, and sends what you have changed when\n" +
 			"you save it. When it is refused, or when somebody else has changed the spec meanwhile, the editor opens again and says so.",

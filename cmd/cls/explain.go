@@ -13,7 +13,11 @@ import (
 func explainCommand(g *globals) *cobra.Command {
 	var f format
 	cmd := &cobra.Command{
-		Use: "explain [KIND] NAME", Short: "Say in sentences why something is not Ready", Example: "  cls explain hello",
+		Use: "explain [KIND] NAME", Short: "Say in sentences why something is not Ready",
+		Long: "Say in sentences whether a cluster or node pool is Ready and, if not, which controllers it waits for, why, since when and in\n" +
+			"their own words, and when they are woken next. KIND is cluster where it is left out. -o wide adds a table of those waited for.",
+		Example: "  cls explain hello\n" +
+			"  cls explain nodepool workers --cluster hello -o wide",
 	}
 	f.addFlag(cmd)
 	return g.aboutOne(cmd, func(ctx context.Context, s *session, r resource) error {

@@ -21,9 +21,9 @@ type ref struct {
 // title is how commands speak of it: cluster/hello.
 func (r ref) title() string { return strings.TrimSuffix(r.kind, "s") + "/" + r.name }
 
-// refs reads arguments: KIND NAME..., KIND/NAME..., and NAME... of clusters where loose says that this is enough. Node pools
-// are those of a cluster, if one is given.
-func refs(args []string, loose bool, cluster string) ([]ref, error) {
+// refs reads arguments: KIND NAME..., KIND/NAME..., and NAME... of clusters where that is enough. Where it is not, strict is the name
+// of the command. Node pools are those of a cluster, if one is given.
+func refs(strict string, args []string, cluster string) ([]ref, error) {
 	kind := ""
 	if len(args) > 0 {
 		if kind = canonical(args[0]); kind != "" {
@@ -44,8 +44,11 @@ func refs(args []string, loose bool, cluster string) ([]ref, error) {
 			all = append(all, ref{of, name, cluster})
 		case kind != "": // The name of a controller may have a slash.
 			all = append(all, ref{kind, a, cluster})
-		case slash || !loose:
+		case slash:
 			return nil, usage(kindsHint, "%q is no kind of resource", word)
+		case strict != "":
+			hint := fmt.Sprintf("a KIND goes first, as in cls %s cluster %s; %s", strict, args[len(args)-1], kindsHint)
+			return nil, usage(hint, "%q is no kind of resource", word)
 		default:
 			all = append(all, ref{"clusters", a, cluster})
 		}
@@ -69,8 +72,8 @@ func ofKind(all []ref, plural string) bool {
 }
 
 // locate looks for the clusters and node pools that arguments name, node pools in a cluster where one is given.
-func (s *session) locate(ctx context.Context, args []string, loose bool, cluster string) ([]resource, error) {
-	named, err := refs(args, loose, cluster)
+func (s *session) locate(ctx context.Context, strict string, args []string, cluster string) ([]resource, error) {
+	named, err := refs(strict, args, cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +106,7 @@ func (s *session) find(ctx context.Context, n ref) (resource, error) {
 
 // one is locate for a command that is about a single one.
 func (s *session) one(ctx context.Context, args []string, cluster string) (resource, error) {
-	found, err := s.locate(ctx, args, true, cluster)
+	found, err := s.locate(ctx, "", args, cluster)
 	if err != nil {
 		return resource{}, err
 	}

@@ -165,7 +165,7 @@ func get(ctx context.Context, s *session, q *query, args []string) error {
 		}
 		return s.showList(ctx, q, k, p)
 	}
-	found, err := s.locate(ctx, args, false, q.cluster)
+	found, err := s.locate(ctx, "get", args, q.cluster)
 	if err != nil {
 		return err
 	}
@@ -280,10 +280,11 @@ func (s *session) nameClusters(ctx context.Context, pools []resource) error {
 // getControllers prints the registry, or those of its entries that are named.
 func (s *session) getControllers(ctx context.Context, f format, args []string) error {
 	var list v1.ControllerList
-	named, err := refs(args, false, "")
+	named, err := refs("get", args, "")
 	switch {
 	case isList(args):
 		list, err = s.api.ListControllers(ctx)
+		err = ofRegistry("", err)
 	case err == nil:
 		for _, n := range named {
 			var c v1.Controller

@@ -52,7 +52,7 @@ func (c *clusterName) Set(text string) error {
 
 // clusterFlag adds --cluster.
 func (g *globals) clusterFlag(cmd *cobra.Command, cluster *string) {
-	cmd.Flags().Var((*clusterName)(cluster), "cluster", "cluster that node pools are of")
+	cmd.Flags().Var((*clusterName)(cluster), "cluster", "cluster that the node pools are in, by name or id")
 	_ = cmd.RegisterFlagCompletionFunc("cluster", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return g.completeNames(cmd, "clusters", nil, typed)
 	})

@@ -58,7 +58,8 @@ func rootCommand() *cobra.Command {
 		Use:   "cls",
 		Short: "Declare clusters and see what becomes of them",
 		Long: "cls is the command line of CLS Backend. Its grammar is kubectl's: cls get clusters, cls apply -f FILE, cls wait NAME.\n" +
-			"A cluster or node pool is named by its name, its id, or the beginning of its id, of four characters or more.",
+			"KIND is cluster, nodepool or controller, and is cluster where a command lets you leave it out. A cluster or node pool is\n" +
+			"named by its name, its id, or the beginning of its id, of four characters or more.",
 		Args:              oneOfIts,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:      true,
@@ -67,7 +68,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if cmd.HasSubCommands() { // What is wrong may be the command before the flag.
-			if unknown := oneOfIts(cmd, cmd.Flags().Args()); unknown != nil {
+			if unknown := cmd.ValidateArgs(cmd.Flags().Args()); unknown != nil {
 				return unknown
 			}
 		}

@@ -15,7 +15,10 @@ import (
 
 func statusCommand(g *globals) *cobra.Command {
 	var f format
-	cmd := &cobra.Command{Use: "status [KIND] NAME", Short: "Show what each controller has reported", Example: "  cls status hello"}
+	cmd := &cobra.Command{
+		Use: "status [KIND] NAME", Short: "Show what each controller has reported",
+		Example: "  cls status hello\n  cls status nodepool workers --cluster hello -o wide",
+	}
 	f.addFlag(cmd)
 	return g.aboutOne(cmd, func(ctx context.Context, s *session, r resource) error {
 		st, err := r.kind.status(ctx, r.ID)
@@ -75,6 +78,24 @@ func sayReport(c v1.ControllerStatus) string {
 		}
 	}
 	return ""
+}
+
+// final reports whether a report says that trying again cannot help. Of a condition Failed an error knows better.
+func final(c v1.ControllerStatus) bool {
+	if e := c.LastError; e != nil {
+		return e.ErrorType == v1.ErrorConfiguration || e.ErrorType == v1.ErrorFatal
+	}
+	return reported(c, v1.ConditionFailed).Status == v1.ConditionTrue
+}
+
+// finalWords is what a final report says.
+func finalWords(c v1.ControllerStatus) string {
+	if c.LastError != nil {
+		return sayReport(c)
+	}
+	failed := reported(c, v1.ConditionFailed)
+	words := cmp.Or(failed.Message, failed.Reason)
+	return "Failed=True" + mark(words != "", ": "+words)
 }
 
 func errorText(kind, code, message string) string {

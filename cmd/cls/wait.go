@@ -23,10 +23,14 @@ func waitCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait [KIND] NAME...",
 		Short: "Wait until something is Ready, or gone",
-		Long: "Wait until a condition holds for the current generation, or until the end of a deletion. It ends with 0 when it has come\n" +
-			"to that, with 124 when the time was up, and with 1 when something else went wrong.",
+		Long: "Wait until a condition of a cluster or node pool holds for its current generation, or until it is gone; of several, until that\n" +
+			"is so of each. KIND is cluster where it is left out. A line on standard error says how it goes.\n\n" +
+			"It ends with 0 when it has come to that, with 124 when the time was up, and with 1 when something else went wrong: so it does\n" +
+			"at once where it waits for Ready and a controller reports an error that is not retried (Configuration or Fatal) or Failed=True.\n" +
+			"An error that is retried, and a progress deadline that has passed, are waited out.",
 		Example: "  cls wait hello\n" +
-			"  cls wait cluster hello --for=condition=Ready=False --timeout=1m\n" +
+			"  cls wait cluster hello world --for=condition=Available --timeout=10m\n" +
+			"  cls wait hello --for=condition=Progressing=False\n" +
 			"  cls wait nodepool workers --cluster hello --for=delete",
 		ValidArgsFunction: g.completeTargets,
 		RunE: g.with(func(ctx context.Context, s *session, args []string) error {
@@ -37,9 +41,10 @@ func waitCommand(g *globals) *cobra.Command {
 			return s.waitFor(ctx, w, args, cluster, timeout)
 		}),
 	}
-	cmd.Flags().StringVar(&goal, "for", "condition=Ready", "what to wait for: condition=Ready, condition=Ready=False, or delete")
+	cmd.Flags().StringVar(&goal, "for", "condition=Ready",
+		"condition=TYPE, condition=TYPE=STATUS where that is not True, or delete; TYPE is "+strings.Join(conditionTypes(), ", "))
 	g.clusterFlag(cmd, &cluster)
-	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; 0 to look once")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for all of them together; 0 to look once")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(
 		[]string{"condition=Ready", "condition=Available", "condition=Progressing=False", "condition=Degraded=False", "delete"},
 		cobra.ShellCompDirectiveNoFileComp))
@@ -76,16 +81,20 @@ func parseGoal(text string) (goal, error) {
 	if !given {
 		status = string(v1.ConditionTrue)
 	}
-	types := []string{v1.ConditionReady, v1.ConditionAvailable, v1.ConditionProgressing, v1.ConditionDegraded, v1.ConditionDeleting}
-	known := spelled(name, types)
+	known := spelled(name, conditionTypes())
 	if known == "" {
-		return goal{}, usage("conditions are "+strings.Join(types, ", "), "%q is no condition", name)
+		return goal{}, usage("conditions are "+strings.Join(conditionTypes(), ", "), "%q is no condition", name)
 	}
 	is := spelled(status, []string{string(v1.ConditionTrue), string(v1.ConditionFalse), string(v1.ConditionUnknown)})
 	if is == "" {
 		return goal{}, usage("it is True, False or Unknown", "%q is no status of a condition", status)
 	}
 	return goal{condition: client.Condition{Type: known, Status: v1.ConditionStatus(is)}}, nil
+}
+
+// conditionTypes are those that a status has.
+func conditionTypes() []string {
+	return []string{v1.ConditionReady, v1.ConditionAvailable, v1.ConditionProgressing, v1.ConditionDegraded, v1.ConditionDeleting}
 }
 
 // spelled is a word as it is spelled among those that are known, whatever its case; "" when it is not among them.
@@ -110,7 +119,7 @@ func limit(ctx context.Context, timeout time.Duration) (context.Context, context
 func (s *session) waitFor(ctx context.Context, g goal, args []string, cluster string, timeout time.Duration) error {
 	limited, cancel := limit(ctx, timeout)
 	defer cancel()
-	named, err := refs(args, true, cluster)
+	named, err := refs("", args, cluster)
 	if err != nil {
 		return err
 	}
@@ -148,6 +157,9 @@ func (s *session) await(ctx context.Context, g goal, r resource, timeout time.Du
 		done, err = "is gone", r.kind.waitGone(ctx, r.ID, told)
 	} else {
 		g.condition.Watch = told
+		if g.condition.Type == v1.ConditionReady && g.condition.Status == v1.ConditionTrue {
+			g.condition.Hopeless = func(st v1.Status) error { return r.hopeless(ctx, st) }
+		}
 		err = r.kind.wait(ctx, r.ID, g.condition)
 	}
 	line.clear()
@@ -161,6 +173,34 @@ func (s *session) await(ctx context.Context, g goal, r resource, timeout time.Du
 		_, err = fmt.Fprintln(s.out, r.title(), done)
 	}
 	return err
+}
+
+// controllerFailed is the reason of a status that is Failed because of what a controller reports, and not of the time.
+const controllerFailed = "ControllerFailed"
+
+// hopeless is why a resource cannot become Ready, as long as nothing changes: a controller reports of its generation what is not
+// retried. It is nil where there is hope, as there is with any other failure.
+func (r resource) hopeless(ctx context.Context, st v1.Status) error {
+	if st.Reason != controllerFailed {
+		return nil
+	}
+	now, err := r.kind.status(ctx, r.ID) // The status, the reports and the generation of one moment.
+	if err != nil || now.Status.Reason != controllerFailed {
+		return err
+	}
+	var why []string
+	for _, c := range now.ControllerStatus {
+		if c.ObservedGeneration == now.Generation && final(c) {
+			why = append(why, c.ControllerName+" reports "+finalWords(c))
+		}
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	const hint = "cls explain %[1]s says more; cls edit %[1]s changes what is asked for, " +
+		"and cls reconcile %[1]s has it tried again once it is mended"
+	return usage(fmt.Sprintf(hint, r.title()), "%s cannot become Ready: %s; that is not retried until something changes",
+		r.title(), oneLine(strings.Join(why, ", ")))
 }
 
 // inVain is the failure of a wait whose time was up.

@@ -72,7 +72,7 @@ func (s *session) watched(ctx context.Context, q *query, args []string) (func(co
 			return p.resources, err
 		}, nil
 	}
-	found, err := s.locate(ctx, args, true, q.cluster)
+	found, err := s.locate(ctx, "", args, q.cluster)
 	if err != nil {
 		return nil, err
 	}

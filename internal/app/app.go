@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cls-backend/cls-backend/internal/config"
+	"github.com/cls-backend/cls-backend/internal/retention"
 )
 
 // Build says which program this is; /api/v1/info and the metrics show it.
@@ -139,7 +140,7 @@ func (p *parts) work(ctx, loops context.Context) error {
 	}
 	group, loops := errgroup.WithContext(loops)
 	group.Go(func() error { return p.relay.Run(loops) })
-	group.Go(func() error { return p.janitor(loops) })
+	group.Go(func() error { return retention.Run(loops, p.cleaners...) })
 	if p.scheduler != nil {
 		group.Go(func() error { return p.scheduler.Run(loops) })
 	}

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/sync/errgroup"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/api"
@@ -184,15 +183,6 @@ func settings(cfg config.Config) service.Settings {
 
 func (p *parts) migrate(ctx context.Context) error {
 	return database.Migrate(ctx, string(p.cfg.Database.URL), p.log)
-}
-
-// janitor runs the cleaners.
-func (p *parts) janitor(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, c := range p.cleaners {
-		group.Go(func() error { return c.Run(ctx) })
-	}
-	return group.Wait()
 }
 
 func isUnavailable(err error) bool { return models.CodeOf(err) == v1.CodeUnavailable }

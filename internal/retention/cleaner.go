@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Purge removes up to limit rows that are older than age, and returns how many.
@@ -21,7 +23,7 @@ const (
 )
 
 // Cleaner removes one sort of rows. Every replica may run one: they skip what another
-// has locked. Its methods are called by one goroutine.
+// has locked. It is run, or its RunOnce called, by one goroutine.
 type Cleaner struct {
 	what    string
 	purge   Purge
@@ -36,13 +38,27 @@ func NewCleaner(what string, purge Purge, age time.Duration, log *slog.Logger) *
 	return &Cleaner{what: what, purge: purge, age: age, log: log}
 }
 
-// Run cleans until ctx ends, and returns nil then. A failure is logged when it begins
-// and when it is over.
-func (c *Cleaner) Run(ctx context.Context) error {
+// Run runs cleaners until ctx ends, and returns nil then. Each begins at once, but one
+// cleans at a time: nobody waits for them, and together they would take that many new
+// connections at the moment in which a service that starts opens its first ones. A
+// failure is logged when it begins and when it is over.
+func Run(ctx context.Context, cleaners ...*Cleaner) error {
+	turn := make(chan struct{}, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range cleaners {
+		group.Go(func() error { return c.run(ctx, turn) })
+	}
+	return group.Wait()
+}
+
+// run cleans again and again, whenever it has the turn.
+func (c *Cleaner) run(ctx context.Context, turn chan struct{}) error {
 	tick := time.NewTicker(min(max(c.age/4, minPause), maxPause))
 	defer tick.Stop()
 	for {
+		turn <- struct{}{} // Whoever has it ends with ctx too.
 		_, err := c.RunOnce(ctx)
+		<-turn
 		c.report(ctx, err)
 		select {
 		case <-ctx.Done():

@@ -57,13 +57,39 @@ func TestRunGoesOnAfterAFailureAndLogsItOnce(t *testing.T) {
 		c := retention.NewCleaner("rows", s.purge, time.Hour, slog.New(counting{slog.DiscardHandler, &records}))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- c.Run(ctx) }()
+		go func() { done <- retention.Run(ctx, c) }()
 		time.Sleep(3*time.Minute + time.Second) //nolint:forbidigo // a bubble's own time
 		s.away.Store(false)
 		time.Sleep(time.Minute) //nolint:forbidigo // a bubble's own time
 		stop()
 		if err := <-done; err != nil || s.rows != 0 || records != 2 {
 			t.Errorf("%v, %d rows left, %d log records; want none left and two records", err, s.rows, records)
+		}
+	})
+}
+
+// TestOneCleansAtATime: all begin at the start, when the service opens its first connections, and take one among them.
+func TestOneCleansAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var passes, busy int
+		purge := func(context.Context, time.Duration, int) (int, error) {
+			if busy++; busy > 1 {
+				t.Errorf("%d clean at once", busy)
+			}
+			time.Sleep(time.Millisecond) //nolint:forbidigo // a bubble's own time
+			busy--
+			passes++
+			return 0, nil
+		}
+		var cleaners []*retention.Cleaner
+		for range 3 {
+			cleaners = append(cleaners, retention.NewCleaner("rows", purge, time.Hour, slog.New(slog.DiscardHandler)))
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
+		defer stop()
+		if err := retention.Run(ctx, cleaners...); err != nil || passes != 6 {
+			t.Errorf("%v, %d passes; want two of each", err, passes)
 		}
 	})
 }
