@@ -46,7 +46,8 @@ type exception struct {
 
 // scenarios are all that there are: a function a family.
 func scenarios() []scenario {
-	return slices.Concat(kills(), restarts(), stops(), clocks(), outages(), contests(), databases(), holds(), networks(), disks())
+	return slices.Concat(kills(), restarts(), stops(), clocks(), outages(), contests(), databases(), holds(), networks(), disks(),
+		storms())
 }
 
 // dose is how much goes wrong. A field that a scenario has no use for is 0.
