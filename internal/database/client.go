@@ -41,7 +41,7 @@ const grace = time.Second
 
 // DB is a pool of connections and the statements of the service.
 type DB struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
 	queue *queue // of those who wait for a connection; nil for one without bound
 	// q runs the statements: the pool, or a transaction.
 	q       querier

@@ -42,7 +42,9 @@ func (q *queue) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpoo
 }
 
 // TraceAcquireEnd implements [pgxpool.AcquireTracer].
-func (q *queue) TraceAcquireEnd(context.Context, *pgxpool.Pool, pgxpool.TraceAcquireEndData) { q.length.Add(-1) }
+func (q *queue) TraceAcquireEnd(context.Context, *pgxpool.Pool, pgxpool.TraceAcquireEndData) {
+	q.length.Add(-1)
+}
 
 // refused is the context of a wait that is over before it has begun.
 type refused struct{ context.Context }

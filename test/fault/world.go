@@ -43,6 +43,7 @@ type world struct {
 	scenario scenario
 	rng      *rand.Rand
 	postgres *dev.Postgres
+	binary   string        // of the replicas that are started first
 	database string        // its name
 	db       *pgxpool.Pool // our own way to it, which no fault is on
 	pubsub   *pubSub
@@ -61,7 +62,7 @@ type world struct {
 // newWorld starts everything and returns when all is well. The caller ends it with close; after an error it is ended.
 func (r *rig) newWorld(ctx context.Context, s scenario) (*world, error) {
 	w := &world{
-		rig: r, scenario: s, rng: r.random(s.name), record: newRecord(),
+		rig: r, scenario: s, binary: r.binary, rng: r.random(s.name), record: newRecord(),
 		transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
 	}
 	for _, step := range []func(context.Context) error{
@@ -130,6 +131,14 @@ func (w *world) startDatabase(ctx context.Context) (err error) {
 	w.database = name
 	if err := execute(ctx, w.postgres.URL(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		return err
+	}
+	if w.scenario.previous {
+		if w.binary, err = w.rig.buildPrevious(ctx); err != nil {
+			return err
+		}
+		if err := w.migrateDown(ctx); err != nil {
+			return err
+		}
 	}
 	cfg, err := pgxpool.ParseConfig(withDatabase(w.postgres.URL(), name))
 	if err != nil {
