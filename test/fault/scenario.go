@@ -49,7 +49,7 @@ type exception struct {
 // scenarios are all that there are: a function a family.
 func scenarios() []scenario {
 	return slices.Concat(kills(), restarts(), stops(), clocks(), outages(), contests(), databases(), holds(), networks(), disks(),
-		storms(), overloads(), upgrades())
+		storms(), overloads(), upgrades(), soaks())
 }
 
 // leftOut says why a scenario cannot be played here; nil for one that can.

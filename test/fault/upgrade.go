@@ -145,6 +145,7 @@ func upgradeAndBack(ctx context.Context, w *world, d dose) ([]figure, error) {
 	return w.over(ctx, l, "upgrades and downgrades", began,
 		measured("number of the last migration that the release before has", float64(old), ""),
 		atMost("times that the schema was not that of the binaries", float64(wrong), "", 0),
+		atMost("tries that found no replica ready", float64(w.nobody.Load()), "", 0),
 		measured("longest that two migrations took back under load", migrated.Seconds(), "s"),
 		atMost("longest stop", longest.Seconds(), "s", drain))
 }

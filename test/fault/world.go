@@ -52,6 +52,7 @@ type world struct {
 	transport *http.Transport
 	record    *record
 	next      atomic.Uint64 // the turn of the replicas
+	nobody    atomic.Int64  // tries for which no replica was ready
 	before    map[string]int
 	end       []func() error // in reverse order
 
