@@ -90,7 +90,7 @@ func newBackendOn(t testing.TB, db *database.DB, pool *pgxpool.Pool, change ...f
 			TrustedProxies: prefixes("127.0.0.0/8", "::1/128"), Admins: []string{admin},
 			Controllers: []api.Controller{{Email: controller}, {Email: dnsOnly, Name: "dns"}},
 		},
-		MaxBodyBytes: 1 << 20, Secrets: secrets, RequestTimeout: 30 * time.Second,
+		MaxBodyBytes: 1 << 20, Secrets: secrets, RequestTimeout: 30 * time.Second, Admit: db.Admit,
 		Health: func(context.Context) v1.Health {
 			return v1.Health{Status: v1.Healthy, Components: map[string]v1.Component{"database": {Status: v1.Healthy}}, Timestamp: time.Now()}
 		},

@@ -43,6 +43,8 @@ type Options struct {
 	MaxBodyBytes int64
 	// RequestTimeout ends the context of a request; 0 for never.
 	RequestTimeout time.Duration
+	// Admit is asked before anything is done for a request but a probe's. Its error is the answer.
+	Admit func() error
 	// Secrets are the fields whose values no error repeats.
 	Secrets models.Secrets
 	// Health and Ready are asked by each probe, and should answer within two seconds. An
@@ -71,7 +73,7 @@ func New(o Options) (*Server, error) {
 	setGlobals()
 	chain := middleware.New(middleware.Options{
 		Auth: o.Auth, Origins: o.CORSOrigins, Secrets: o.Secrets, Open: openRoutes(), Quiet: probes(),
-		MaxBody: o.MaxBodyBytes, Timeout: o.RequestTimeout, Log: o.Log, Metrics: o.Metrics,
+		MaxBody: o.MaxBodyBytes, Timeout: o.RequestTimeout, Admit: o.Admit, Log: o.Log, Metrics: o.Metrics,
 	})
 	s := &Server{engine: newEngine(chain)}
 	api := humagin.New(s.engine, newConfig())

@@ -109,9 +109,9 @@ func (p *parts) buildStores(ctx context.Context) error {
 	return err
 }
 
-// waitersPerConnection is how many requests may wait for each connection. At some hundred a second and connection they
-// wait a quarter of a second, and what comes on top is asked to try again.
-const waitersPerConnection = 50
+// waitersPerConnection is how many requests may wait for each connection. At fifty a second and connection they
+// wait less than half a second, at ten two, and what comes on top is asked to try again.
+const waitersPerConnection = 20
 
 // openDatabase shares the connections out, a fifth of them to the loops.
 func (p *parts) openDatabase(ctx context.Context) error {
@@ -255,6 +255,7 @@ func (p *parts) apiOptions() api.Options {
 		CORSOrigins:    p.cfg.CORS.AllowedOrigins,
 		MaxBodyBytes:   p.cfg.Server.MaxBodyBytes,
 		RequestTimeout: p.cfg.Server.WriteTimeout * 9 / 10, // Time left to say that it was too long.
+		Admit:          p.db.Admit,
 		Secrets:        models.NewSecrets(p.cfg.Spec.RedactedFields),
 		Health:         p.health,
 		Ready:          p.ready,

@@ -66,7 +66,7 @@ func TestMoreThanCanWaitAreAskedToComeAgain(t *testing.T) {
 	id := w.create("locked", `{}`).ID
 	release := w.lock(id)
 	const more = 10
-	answers := make(chan answer, 1+50+more)
+	answers := make(chan answer, 1+20+more)
 	for range cap(answers) {
 		go func() { answers <- w.send(http.MethodPost, "/api/v1/clusters/"+id+"/reconcile", "", as(user)...) }()
 	}
@@ -77,8 +77,15 @@ func TestMoreThanCanWaitAreAskedToComeAgain(t *testing.T) {
 			t.Errorf("Retry-After: %q", a.header.Get("Retry-After"))
 		}
 	}
+	w.send(http.MethodPost, "/api/v1/clusters", "neither read nor known from whom").expect(t, http.StatusServiceUnavailable, "more is asked for")
+	for _, open := range []string{"/livez", "/readyz", "/health", "/api/v1/info"} {
+		w.send(http.MethodGet, open, "").expect(t, http.StatusOK, "")
+	}
+	if n := w.metric("cls_db_pool_canceled_total"); n != more+1 {
+		t.Errorf("%v are counted as turned away", n)
+	}
 	release()
-	for range 1 + 50 {
+	for range 1 + 20 {
 		(<-answers).expect(t, http.StatusAccepted, "")
 	}
 }

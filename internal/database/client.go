@@ -41,7 +41,8 @@ const grace = time.Second
 
 // DB is a pool of connections and the statements of the service.
 type DB struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	queue *queue // of those who wait for a connection; nil for one without bound
 	// q runs the statements: the pool, or a transaction.
 	q       querier
 	timeout time.Duration
@@ -56,11 +57,18 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	traced := tracers(o)
+	var waiting *queue
+	if o.MaxWaiting > 0 {
+		waiting = &queue{limit: o.MaxWaiting}
+		traced.PoolAcquireTracers = append(traced.PoolAcquireTracers, waiting)
+	}
+	cfg.ConnConfig.Tracer = traced
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the connection pool: %w", err)
 	}
-	return &DB{pool: pool, q: pool, timeout: statementTimeout(o) + grace, storeStatus: storeStatuses}, nil
+	return &DB{pool: pool, queue: waiting, q: pool, timeout: statementTimeout(o) + grace, storeStatus: storeStatuses}, nil
 }
 
 func statementTimeout(o Options) time.Duration {
@@ -99,7 +107,6 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	params["jit"] = "off"
 	params["idle_in_transaction_session_timeout"] = milliseconds(abandonedTx)
 
-	cfg.ConnConfig.Tracer = tracers(o)
 	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		conn.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID,
@@ -119,7 +126,7 @@ func setIf[T comparable](field *T, given, otherwise T) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-func tracers(o Options) pgx.QueryTracer {
+func tracers(o Options) *multitracer.Tracer {
 	var list []pgx.QueryTracer
 	if o.Log != nil {
 		list = append(list, queryLog{log: o.Log})
@@ -127,11 +134,7 @@ func tracers(o Options) pgx.QueryTracer {
 	if o.Tracer != nil {
 		list = append(list, otelpgx.NewTracer(otelpgx.WithTracerProvider(o.Tracer)))
 	}
-	t := multitracer.New(list...)
-	if o.MaxWaiting > 0 {
-		t.PoolAcquireTracers = append(t.PoolAcquireTracers, &queue{limit: o.MaxWaiting})
-	}
-	return t
+	return multitracer.New(list...)
 }
 
 // Close waits for the connections in use and closes them all.
@@ -148,16 +151,20 @@ type PoolStats struct {
 	// Waits counts the acquisitions that found no idle connection; WaitTime is their sum.
 	Waits    int64
 	WaitTime time.Duration
-	// Canceled counts the acquisitions that their caller gave up.
+	// Canceled counts the acquisitions that their caller gave up, and those that were refused before or when they began.
 	Canceled int64
 }
 
 // Stats returns the state of the pool.
 func (db *DB) Stats() PoolStats {
 	s := db.pool.Stat()
+	refused := int64(0)
+	if db.queue != nil {
+		refused = db.queue.refused.Load()
+	}
 	return PoolStats{
 		Max: s.MaxConns(), Total: s.TotalConns(), Idle: s.IdleConns(), InUse: s.AcquiredConns(),
-		Waits: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(), Canceled: s.CanceledAcquireCount(),
+		Waits: s.EmptyAcquireCount(), WaitTime: s.EmptyAcquireWaitTime(), Canceled: s.CanceledAcquireCount() + refused,
 	}
 }
 

@@ -15,6 +15,22 @@ import (
 type queue struct {
 	limit  int64
 	length atomic.Int64 // with those who need not wait, for a moment
+
+	refused atomic.Int64 // by Admit
+}
+
+// Admit returns UNAVAILABLE while the queue for connections is full, so that whoever would be refused at its end can be
+// refused before anything was done for them. Who is admitted may be refused there all the same.
+func (db *DB) Admit() error {
+	if q := db.queue; q != nil && q.length.Load() >= q.limit {
+		q.refused.Add(1)
+		return errFull()
+	}
+	return nil
+}
+
+func errFull() error {
+	return &models.Error{Code: v1.CodeUnavailable, Message: "more is asked for than can be done; try again", RetryAfter: retryAfter}
 }
 
 // TraceAcquireStart implements [pgxpool.AcquireTracer], whose context is that of the wait.
@@ -41,6 +57,4 @@ func (refused) Done() <-chan struct{} {
 }
 
 // Err implements [context.Context], and says why.
-func (refused) Err() error {
-	return &models.Error{Code: v1.CodeUnavailable, Message: "more is asked for than can be done; try again", RetryAfter: retryAfter}
-}
+func (refused) Err() error { return errFull() }

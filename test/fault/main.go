@@ -81,7 +81,7 @@ func command(ctx context.Context, args []string, out io.Writer) (err error) {
 		if !o.only.MatchString(s.name) || ctx.Err() != nil {
 			continue
 		}
-		if _, err := emulatorJar(); s.emulator && err != nil {
+		if err := s.leftOut(ctx); err != nil {
 			fmt.Fprintf(out, "left out %s: %v\n", s.name, err)
 			continue
 		}

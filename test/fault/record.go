@@ -140,6 +140,7 @@ func (w *world) pick() (*replica, string) {
 func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	r, at := d.w.pick()
 	if r == nil {
+		d.w.nobody.Add(1)
 		return nil, errNobody
 	}
 	body, err := io.ReadAll(req.Body)

@@ -34,6 +34,7 @@ type replica struct {
 	ready atomic.Bool // as far as a load balancer knows
 
 	mu      sync.Mutex
+	binary  string          // of the next process
 	orders  func() []string // further settings of the next process; nil for none
 	died    func(at string) // nil for nobody who wants to know
 	current *running        // nil before the first
@@ -53,7 +54,7 @@ type running struct {
 
 // newReplica returns a place without a process.
 func (w *world) newReplica(name string) (*replica, error) {
-	r := &replica{name: name, w: w}
+	r := &replica{name: name, w: w, binary: w.binary}
 	var err error
 	if r.postgres, err = proxy.New(context.Background(), hostOf(w.postgres.URL())); err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func (r *replica) start(ctx context.Context) error {
 // launch runs a process and returns once it listens.
 func (r *replica) launch() (*running, error) {
 	w := r.w
-	cmd := exec.Command(w.rig.binary, "serve") //nolint:noctx // it is ended by a signal
+	cmd := exec.Command(r.program(), "serve") //nolint:noctx // it is ended by a signal
 	cmd.Env = append([]string{
 		"DATABASE_URL=" + through(withDatabase(w.postgres.URL(), w.database), r.postgres.Addr()), "PUBSUB_EMULATOR_HOST=" + r.pubsub.Addr(),
 		"HOST=127.0.0.1", "PORT=0", "METRICS_PORT=0",
@@ -222,6 +223,19 @@ func (r *replica) armed() (orders func() []string, died func(at string)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.orders, r.died
+}
+
+// use has another binary run from the next process on.
+func (r *replica) use(binary string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.binary = binary
+}
+
+func (r *replica) program() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.binary
 }
 
 // process is the present one; nil before the first.

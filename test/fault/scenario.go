@@ -31,11 +31,13 @@ type scenario struct {
 
 	// The world, where it is not the usual one.
 
-	replicas int                  // default 3
-	settings []string             // of the replicas, beside the usual ones
-	postgres *dev.PostgresOptions // of a PostgreSQL of its own, whose folder the rig chooses; nil shares one
-	emulator bool                 // Google's emulator instead of its server in this process
-	except   []exception          // invariants that have nothing to be examined here
+	replicas    int                  // default 3
+	connections int                  // of each replica to PostgreSQL, default 4
+	settings    []string             // of the replicas, beside the usual ones
+	postgres    *dev.PostgresOptions // of a PostgreSQL of its own, whose folder the rig chooses; nil shares one
+	emulator    bool                 // Google's emulator instead of its server in this process
+	previous    bool                 // it begins with the binary and the schema from before the last two migrations
+	except      []exception          // invariants that have nothing to be examined here
 }
 
 // exception is an invariant that does not apply, and why.
@@ -46,7 +48,19 @@ type exception struct {
 
 // scenarios are all that there are: a function a family.
 func scenarios() []scenario {
-	return slices.Concat(kills(), restarts(), stops(), clocks(), outages(), contests(), databases(), holds(), networks(), disks())
+	return slices.Concat(kills(), restarts(), stops(), clocks(), outages(), contests(), databases(), holds(), networks(), disks(),
+		storms(), overloads(), upgrades(), soaks())
+}
+
+// leftOut says why a scenario cannot be played here; nil for one that can.
+func (s scenario) leftOut(ctx context.Context) (err error) {
+	if s.emulator {
+		_, err = emulatorJar()
+	}
+	if s.previous {
+		_, err = previousRelease(ctx)
+	}
+	return err
 }
 
 // dose is how much goes wrong. A field that a scenario has no use for is 0.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,8 @@ const (
 	patience = time.Minute
 	// poll is how often the rig looks at what gives no signal.
 	poll = 20 * time.Millisecond
-	// replicaConns is how many connections to PostgreSQL a replica may have. Each plans every statement anew.
+	// replicaConns is how many connections to PostgreSQL a replica of a world that does not say may have. Each plans every
+	// statement anew.
 	replicaConns = 4
 	// startedReplicas is how many a world has that does not say.
 	startedReplicas = 3
@@ -41,6 +43,7 @@ type world struct {
 	scenario scenario
 	rng      *rand.Rand
 	postgres *dev.Postgres
+	binary   string        // of the replicas that are started first
 	database string        // its name
 	db       *pgxpool.Pool // our own way to it, which no fault is on
 	pubsub   *pubSub
@@ -49,6 +52,7 @@ type world struct {
 	transport *http.Transport
 	record    *record
 	next      atomic.Uint64 // the turn of the replicas
+	nobody    atomic.Int64  // tries for which no replica was ready
 	before    map[string]int
 	end       []func() error // in reverse order
 
@@ -59,7 +63,7 @@ type world struct {
 // newWorld starts everything and returns when all is well. The caller ends it with close; after an error it is ended.
 func (r *rig) newWorld(ctx context.Context, s scenario) (*world, error) {
 	w := &world{
-		rig: r, scenario: s, rng: r.random(s.name), record: newRecord(),
+		rig: r, scenario: s, binary: r.binary, rng: r.random(s.name), record: newRecord(),
 		transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
 	}
 	for _, step := range []func(context.Context) error{
@@ -129,6 +133,14 @@ func (w *world) startDatabase(ctx context.Context) (err error) {
 	if err := execute(ctx, w.postgres.URL(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		return err
 	}
+	if w.scenario.previous {
+		if w.binary, err = w.rig.buildPrevious(ctx); err != nil {
+			return err
+		}
+		if err := w.migrateDown(ctx); err != nil {
+			return err
+		}
+	}
 	cfg, err := pgxpool.ParseConfig(withDatabase(w.postgres.URL(), name))
 	if err != nil {
 		return err
@@ -186,10 +198,13 @@ func (w *world) startReplicas(ctx context.Context) error {
 // settings are those of every replica, beside where things are.
 func (w *world) settings() []string {
 	return append([]string{
-		"DATABASE_MAX_OPEN_CONNS=" + strconv.Itoa(replicaConns),
+		"DATABASE_MAX_OPEN_CONNS=" + strconv.Itoa(w.connections()),
 		"RECONCILIATION_ATTENTION_INTERVAL=" + attention.String(),
 	}, w.scenario.settings...)
 }
+
+// connections is how many a replica may have to PostgreSQL.
+func (w *world) connections() int { return cmp.Or(w.scenario.connections, replicaConns) }
 
 // warmUp has each kind of thing happen once, so that what is opened once is open before the load, and notes what there
 // is at rest.
@@ -278,19 +293,19 @@ func (w *world) rest(ctx context.Context) error {
 		return err
 	}
 	for what, n := range w.before {
-		w.record.leave(history.Leftover{What: what, Before: n, After: after[what], Slack: slack(what, len(w.replicas), n)})
+		w.record.leave(history.Leftover{What: what, Before: n, After: after[what], Slack: w.slack(what, n)})
 	}
 	return w.collect(ctx)
 }
 
 // slack is by how much there may be more of something at rest: a pool keeps some connections, and a goroutine comes
 // with each and with each request that is just answered.
-func slack(what string, replicas, before int) int {
+func (w *world) slack(what string, before int) int {
 	switch {
 	case strings.HasPrefix(what, "goroutines"):
-		return 2 * replicaConns
+		return 2 * w.connections()
 	case what == "connections":
-		return replicas*replicaConns - before
+		return len(w.replicas)*w.connections() - before
 	default:
 		return 0
 	}
@@ -311,7 +326,7 @@ func (w *world) held(ctx context.Context, measure map[string]int) (map[string]in
 			if seen, ok := least[what]; !ok || n < seen {
 				least[what] = n
 			}
-			within = within && least[what] <= measure[what]+slack(what, len(w.replicas), measure[what])
+			within = within && least[what] <= measure[what]+w.slack(what, measure[what])
 		}
 		if measure != nil && within || measure == nil && time.Since(began) > time.Second {
 			break

@@ -1,20 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/cls-backend/cls-backend/test/wire"
 )
 
 // request is an HTTP request as it goes over the wire, and what its answer must be.
@@ -35,15 +32,7 @@ func (c rowCheck) holds(body []byte) bool {
 
 // newRequest writes a request; user is whom the gateway vouches for.
 func newRequest(method, path, user string, body []byte, status int) request {
-	var b bytes.Buffer
-	b.Grow(len(body) + 256)
-	b.WriteString(method + " " + path + " HTTP/1.1\r\nHost: bench\r\nX-User-Email: " + user + "\r\n")
-	if body != nil {
-		b.WriteString("Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n")
-	}
-	b.WriteString("\r\n")
-	b.Write(body)
-	return request{text: b.Bytes(), status: status, rows: rowCheck{0, 1}}
+	return request{text: wire.Request(method, path, user, body), status: status, rows: rowCheck{0, 1}}
 }
 
 // source makes operation number n, of one or more requests; the last one is timed.
@@ -84,7 +73,7 @@ func generate(ctx context.Context, addr string, connections int, d time.Duration
 
 // drive runs operations on a connection of its own until there is no next one.
 func drive(ctx context.Context, addr string, next func(time.Time) []request, began time.Time) ([]sample, error) {
-	c, err := dial(ctx, addr)
+	c, err := wire.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +89,7 @@ func drive(ctx context.Context, addr string, next func(time.Time) []request, beg
 		}
 		for _, r := range steps {
 			start = time.Now()
-			if err := c.do(r); err != nil {
+			if err := do(c, r); err != nil {
 				return samples, err
 			}
 		}
@@ -108,45 +97,18 @@ func drive(ctx context.Context, addr string, next func(time.Time) []request, beg
 	}
 }
 
-// connection is a kept-alive HTTP/1.1 connection. It does no more than it must: the
-// generator shares its two cores with what it measures.
-type connection struct {
-	net.Conn
-	in *bufio.Reader
-}
-
-func dial(ctx context.Context, addr string) (*connection, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("connect to what is measured: %w", err)
-	}
-	return &connection{Conn: c, in: bufio.NewReaderSize(c, 64<<10)}, nil
-}
-
 // answerLimit is far beyond every timeout of the service.
 const answerLimit = 30 * time.Second
 
 // do sends a request and reads all of its answer, which must be the right one.
-func (c *connection) do(r request) error {
-	if err := c.SetDeadline(time.Now().Add(answerLimit)); err != nil {
-		return fmt.Errorf("send a request: %w", err)
-	}
-	if _, err := c.Write(r.text); err != nil {
-		return fmt.Errorf("send a request: %w", err)
-	}
-	resp, err := http.ReadResponse(c.in, nil)
+func do(c *wire.Connection, r request) error {
+	answer, err := c.Do(r.text, answerLimit)
 	if err != nil {
-		return fmt.Errorf("read an answer: %w", err)
+		return err
 	}
-	body, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err != nil {
-		return fmt.Errorf("read an answer: %w", err)
-	}
-	if line, _, _ := bytes.Cut(r.text, []byte("\r\n")); resp.StatusCode != r.status || !r.rows.holds(body) {
+	if line, _, _ := bytes.Cut(r.text, []byte("\r\n")); answer.Status != r.status || !r.rows.holds(answer.Body) {
 		return fmt.Errorf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
-			line, resp.StatusCode, r.status, r.rows.least, r.rows.most, body)
+			line, answer.Status, r.status, r.rows.least, r.rows.most, answer.Body)
 	}
 	return nil
 }

@@ -38,6 +38,8 @@ type Options struct {
 	MaxBody int64
 	// Timeout ends the context of a request; 0 for never.
 	Timeout time.Duration
+	// Admit is asked before anything else is done for a request that needs an identity. Its error is the answer.
+	Admit   func() error
 	Log     *slog.Logger
 	Metrics Metrics
 }
@@ -66,7 +68,7 @@ func set(names []string) map[string]bool {
 
 // Handlers returns the chain in its order.
 func (c *Chain) Handlers() []gin.HandlerFunc {
-	return []gin.HandlerFunc{c.begin, c.cors.handle, c.identify}
+	return []gin.HandlerFunc{c.begin, c.cors.handle, c.admit, c.identify}
 }
 
 // begin opens the exchange, and ends it whatever becomes of the request.
@@ -136,6 +138,7 @@ func (c *Chain) end(g *gin.Context, r *http.Request, x *Exchange, began time.Tim
 func (c *Chain) log(g *gin.Context, x *Exchange, status int, elapsed time.Duration) {
 	level := slog.LevelInfo
 	switch {
+	case x.turnedAway: // There are many, and they are counted.
 	case x.failure != nil && status != statusClientLeft:
 		level = slog.LevelError
 	case c.quiet[g.FullPath()]:
@@ -154,6 +157,18 @@ func (c *Chain) log(g *gin.Context, x *Exchange, status int, elapsed time.Durati
 		attrs = append(attrs, slog.String("error", x.failure.Error()))
 	}
 	c.Log.LogAttrs(ctx, level, telemetry.RequestLine, attrs...) //nolint:sloglint // it is a constant
+}
+
+// admit turns away for what there is no room, before anything is read or looked up for it: when more comes than can be
+// done, what is spent on those who are refused is missing for the others.
+func (c *Chain) admit(g *gin.Context) {
+	if c.open[g.FullPath()] {
+		return
+	}
+	if err := c.Admit(); err != nil {
+		From(g.Request.Context()).turnedAway = true
+		Refuse(g, err)
+	}
 }
 
 // identify establishes the actor, on every route that is not open.

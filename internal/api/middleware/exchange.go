@@ -15,6 +15,8 @@ type Exchange struct {
 	accept  string
 	secrets models.Secrets
 	failure error
+
+	turnedAway bool // since there was no room for it
 }
 
 type exchangeKey struct{}
