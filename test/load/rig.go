@@ -39,23 +39,22 @@ type rig struct {
 	bareDB *pgx.Conn
 }
 
-// startRig starts everything on a fresh fleet at rest. The caller ends it with stop,
-// after an error too.
-func startRig(ctx context.Context, o options, out io.Writer) (*rig, error) {
+// startRig starts everything on a fresh fleet at rest; without baselines there is no bare
+// handler, and no copy for it. The caller ends it with stop, after an error too.
+func startRig(ctx context.Context, o options, out io.Writer, baselines bool) (*rig, error) {
 	r := &rig{options: o}
-	for _, step := range []struct {
+	type step struct {
 		what string
 		do   func(context.Context) error
-	}{
-		{"start PostgreSQL and Pub/Sub", r.startStores},
-		{"make the fleet", r.makeFleet},
-		{"copy it for the baselines", r.copyFleet},
-		{"start the service", r.startService},
-		{"bring it to rest", r.rest},
-	} {
-		fmt.Fprintln(out, step.what)
-		if err := step.do(ctx); err != nil {
-			return r, fmt.Errorf("%s: %w", step.what, err)
+	}
+	steps := []step{{"start PostgreSQL and Pub/Sub", r.startStores}, {"make the fleet", r.makeFleet}}
+	if baselines {
+		steps = append(steps, step{"copy it for the baselines", r.copyFleet}, step{"start the service", r.startService})
+	}
+	for _, s := range append(steps, step{"bring it to rest", r.rest}) {
+		fmt.Fprintln(out, s.what)
+		if err := s.do(ctx); err != nil {
+			return r, fmt.Errorf("%s: %w", s.what, err)
 		}
 	}
 	return r, nil
