@@ -53,6 +53,8 @@ type result struct {
 	// pace is how many times slower the machine was right before and after than the one that the
 	// bars are set for.
 	pace float64
+	// beside is how many the bare handler did a second, right before and after.
+	beside float64
 	// least and most are what the rounds, of which this is the middle one, were judged as, in microseconds.
 	least, most float64
 }
@@ -77,12 +79,7 @@ func (b *bench) measure(ctx context.Context) error {
 			continue
 		}
 		for _, n := range b.options.connections {
-			for _, k := range []kind{paces[op.kind].of, op.kind} {
-				if err := b.measureBaselines(ctx, k, n); err != nil {
-					return err
-				}
-			}
-			if err := b.measureOperation(ctx, op, n); err != nil {
+			if err := b.measureBeside(ctx, op, n); err != nil {
 				return err
 			}
 		}
@@ -90,16 +87,33 @@ func (b *bench) measure(ctx context.Context) error {
 	return nil
 }
 
-// measureIdle takes the service at rest: what it uses by itself, and how fast it answers
-// one caller.
-func (b *bench) measureIdle(ctx context.Context) error {
-	var err error
+// measureBeside measures an operation right after its baselines.
+func (b *bench) measureBeside(ctx context.Context, op operation, connections int) error {
+	for _, k := range []kind{paces[op.kind].of, op.kind} {
+		if err := b.measureBaselines(ctx, k, connections); err != nil {
+			return err
+		}
+	}
+	return b.measureOperation(ctx, op, connections)
+}
+
+// measureRest takes what the service uses by itself.
+func (b *bench) measureRest(ctx context.Context) (err error) {
 	began := time.Now()
 	b.background, err = b.meter(ctx, b.rig.service, b.rig.db, func() error { return wait(ctx, b.options.duration) })
 	if err != nil {
 		return err
 	}
 	b.background = b.background.times(float64(time.Second) / float64(time.Since(began)))
+	return nil
+}
+
+// measureIdle takes the service at rest: what it uses by itself, and how fast it answers
+// one caller.
+func (b *bench) measureIdle(ctx context.Context) error {
+	if err := b.measureRest(ctx); err != nil {
+		return err
+	}
 	for _, op := range idle(b.options.clusters) {
 		if !b.options.only.MatchString(op.name) {
 			continue
@@ -168,7 +182,8 @@ func (b *bench) measureOperation(ctx context.Context, op operation, connections 
 		if err != nil {
 			return err
 		}
-		r.pace, before = (before+after)/2, after
+		r.pace, r.beside = (before.slower+after.slower)/2, (before.perSecond+after.perSecond)/2
+		before = after
 		rounds = append(rounds, r)
 		if err := b.writeSamples(r, fmt.Sprintf("-round-%d", len(rounds))); err != nil {
 			return err
@@ -233,18 +248,21 @@ var paces = map[kind]struct { //nolint:gochecknoglobals // a constant table
 	kindCreate: {kindCreate, referenceCreate},
 }
 
+// tempo is how the bare handler did at a moment.
+type tempo struct{ slower, perSecond float64 }
+
 // pace measures how many times slower the machine is at the moment, for operations of a kind, than the one that
 // the bars are set for.
-func (b *bench) pace(ctx context.Context, k kind, connections int) (float64, error) {
+func (b *bench) pace(ctx context.Context, k kind, connections int) (tempo, error) {
 	p := paces[k]
 	r, err := b.load(ctx, bareOperation(p.of, b.options.clusters), b.rig.bare, b.rig.bareAddr, b.rig.bareDB, connections)
 	if err != nil {
-		return 0, fmt.Errorf("measure the pace of the machine: %w", err)
+		return tempo{}, fmt.Errorf("measure the pace of the machine: %w", err)
 	}
 	if p.of != kindGet {
 		err = b.rig.restore(ctx, b.rig.bareDB)
 	}
-	return float64(r.used.cpu()) / float64(len(r.samples)) / float64(p.reference), err
+	return tempo{float64(r.used.cpu()) / float64(len(r.samples)) / float64(p.reference), r.perSecond()}, err
 }
 
 // measureBaselines runs the bare statement and the bare handler, once for all operations

@@ -220,12 +220,11 @@ func getAfterReport(name string, bar time.Duration, n int) operation {
 	}
 }
 
-func create(k int) request {
-	body := v1.CreateCluster{
-		// The time keeps names apart between runs: a name is unique to its owner.
-		Name:   fmt.Sprintf("new-%d-%d", time.Now().UnixNano(), k),
-		Labels: labels(k), Spec: v1.Object(spec(k)),
-	}
+// create makes a cluster. The time keeps names apart between runs: a name is unique to its owner.
+func create(k int) request { return createNamed(fmt.Sprintf("new-%d-%d", time.Now().UnixNano(), k), k) }
+
+func createNamed(name string, k int) request {
+	body := v1.CreateCluster{Name: name, Labels: labels(k), Spec: v1.Object(spec(k))}
 	r := newRequest(http.MethodPost, clustersPath, newcomer, encode(body), http.StatusCreated)
 	r.rows = rowCheck{1, 1}
 	return r
