@@ -67,44 +67,42 @@ func studyOperations(ctx context.Context, l *lab) (s section, err error) {
 	if err := b.measureRest(ctx); err != nil {
 		return s, err
 	}
+	measure := dosed(l, b.measureOperation, b.measureBeside)
 	all := operations(r.options.clusters)
 	all = slices.Insert(all, 2, last) // Right after the first page.
 	var creations []float64           // a second, of pgbench
 	for _, op := range all {
 		op.bar = costBars()[op.name]
 		if l.options.short && op.name != "get" && op.name != "create" {
-			continue // pgbench takes seconds, and the service's operations are in make bench's own test.
+			continue // pgbench takes seconds, and all operations are in make bench's own test.
 		}
-		once := func() error { return b.measureBeside(ctx, op, connections) }
 		if op.name == "create" {
-			once = func() error { return b.amidOwn(ctx, op, own, &creations) }
+			if err := b.measureOwn(ctx, op, own, &creations); err != nil {
+				return s, err
+			}
 		}
-		if err := once(); err != nil {
+		if err := measure(ctx, op, connections); err != nil {
 			return s, err
+		}
+		if op.name == "create" && !l.options.short {
+			if err := b.measureOwn(ctx, op, own, &creations); err != nil {
+				return s, err
+			}
 		}
 	}
 	return b.costs(creations), nil
 }
 
-// amidOwn measures an operation between two runs of the service's own statement.
-func (b *bench) amidOwn(ctx context.Context, op operation, own script, rates *[]float64) error {
-	run := func() error {
-		r, err := b.runScript(ctx, result{operation: op.name, subject: subjectOwn, connections: connections}, own)
-		if err != nil {
-			return err
-		}
-		b.baselines = append(b.baselines, r)
-		b.say(r)
-		*rates = append(*rates, r.perSecond())
-		return b.rig.restore(ctx, b.rig.bareDB)
-	}
-	if err := run(); err != nil {
+// measureOwn runs the service's own statement in pgbench, as often as it is called. The operation is in between.
+func (b *bench) measureOwn(ctx context.Context, op operation, own script, rates *[]float64) error {
+	r, err := b.runScript(ctx, result{operation: op.name, subject: subjectOwn, connections: connections}, own)
+	if err != nil {
 		return err
 	}
-	if err := b.measureBeside(ctx, op, connections); err != nil {
-		return err
-	}
-	return run()
+	b.baselines = append(b.baselines, r)
+	b.say(r)
+	*rates = append(*rates, r.perSecond())
+	return b.rig.restore(ctx, b.rig.bareDB)
 }
 
 // lastPage walks to the end of the list of all, and returns the operation that reads the last full page again.

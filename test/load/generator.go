@@ -144,9 +144,18 @@ func (c *connection) do(r request) error {
 	if err != nil {
 		return fmt.Errorf("read an answer: %w", err)
 	}
-	if line, _, _ := bytes.Cut(r.text, []byte("\r\n")); resp.StatusCode != r.status || !r.rows.holds(body) {
-		return fmt.Errorf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
-			line, resp.StatusCode, r.status, r.rows.least, r.rows.most, body)
+	if resp.StatusCode == r.status && r.rows.holds(body) {
+		return nil
 	}
-	return nil
+	line, _, _ := bytes.Cut(r.text, []byte("\r\n"))
+	return &wrongAnswer{resp.StatusCode, fmt.Sprintf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
+		line, resp.StatusCode, r.status, r.rows.least, r.rows.most, body)}
 }
+
+// wrongAnswer is one that was read, and was not the expected one. The connection is as good as before.
+type wrongAnswer struct {
+	status int
+	text   string
+}
+
+func (w *wrongAnswer) Error() string { return w.text }

@@ -23,7 +23,7 @@ type study struct {
 
 // studies are all there are, in the order of the document.
 func studies() []study {
-	return []study{operationsStudy()}
+	return []study{operationsStudy(), openLoopStudy()}
 }
 
 // section is what has come of a study.
