@@ -30,6 +30,7 @@ type bench struct {
 	baseline   map[key]result // the same, by what they are compared with
 	idle       []result
 	background usage // of the service at rest, in a second
+	counted    bool  // PostgreSQL counts pages
 }
 
 // key names a baseline.
@@ -64,6 +65,7 @@ type usage struct {
 	process  time.Duration // the service's, or the bare handler's
 	postgres time.Duration // of all PostgreSQL processes
 	wal      int64         // bytes
+	buffers  int64         // pages that the statements looked at; 0 where nobody counts
 }
 
 func (u usage) cpu() time.Duration { return u.process + u.postgres }
@@ -152,11 +154,13 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 func (u usage) minus(v usage) usage {
-	return usage{u.process - v.process, u.postgres - v.postgres, u.wal - v.wal}
+	return usage{u.process - v.process, u.postgres - v.postgres, u.wal - v.wal, u.buffers - v.buffers}
 }
 
 func (u usage) times(f float64) usage {
-	return usage{time.Duration(float64(u.process) * f), time.Duration(float64(u.postgres) * f), int64(float64(u.wal) * f)}
+	return usage{
+		time.Duration(float64(u.process) * f), time.Duration(float64(u.postgres) * f), int64(float64(u.wal) * f), int64(float64(u.buffers) * f),
+	}
 }
 
 // measureOperation measures an operation in rounds, with the pace of the machine between them, and
@@ -366,6 +370,11 @@ func (b *bench) meter(ctx context.Context, p *process, db *pgx.Conn, do func() e
 func (b *bench) used(ctx context.Context, p *process, db *pgx.Conn) (u usage, err error) {
 	if err := db.QueryRow(ctx, `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`).Scan(&u.wal); err != nil {
 		return u, fmt.Errorf("read the position of the write-ahead log: %w", err)
+	}
+	if b.counted {
+		if err := db.QueryRow(ctx, countBuffers).Scan(&u.buffers); err != nil {
+			return u, fmt.Errorf("read how many pages the statements looked at: %w", err)
+		}
 	}
 	if p != nil {
 		if u.process, err = processCPU(p.pid()); err != nil {

@@ -45,8 +45,8 @@ const (
 // them the document is shown.
 const ink = "#7d8590"
 
-// colours are those of the lines in turn. Those that share one differ in their dashes, which the first round has too, for
-// those who cannot tell colours.
+// colours are those of the lines in turn. Lines that share one differ in their dashes, and so do neighbours, for those who
+// cannot tell colours.
 func colours() []string {
 	return []string{"#2f81f7", "#d9730d", "#2da44e", "#e5484d", "#a371f7", "#0891b2", "#bf7700", "#d6409f"}
 }
@@ -88,7 +88,7 @@ func (p Plot) SVG() []byte {
 // draw adds a line and its row of the legend.
 func (s Series) draw(b *bytes.Buffer, number int, x, y scale) {
 	colour := colours()[number%len(colours())]
-	stroke := `stroke="` + colour + `" stroke-width="2" stroke-dasharray="` + dashes()[number%len(dashes())] + `"`
+	stroke := `stroke="` + colour + `" stroke-width="2" stroke-dasharray="` + dashes()[(number+number/len(colours()))%len(dashes())] + `"`
 	var line []string
 	for _, p := range s.Points {
 		if !x.has(p.X) || !y.has(p.Y) {
