@@ -170,11 +170,15 @@ func (f filling) tables() []filled {
 			func(k int) []any { return reportRow(k/3, report(k/3, k%3), f.then) },
 		},
 		{
-			"reconciliation_schedule", []string{"cluster_id", "next_reconcile_at"}, 1,
+			"reconciliation_schedule",
+			[]string{"cluster_id", "next_reconcile_at"},
+			1,
 			func(i int) []any { return []any{clusterID(i), f.due()} },
 		},
 		{
-			"nodepool_schedule", []string{"nodepool_id", "next_reconcile_at"}, 1,
+			"nodepool_schedule",
+			[]string{"nodepool_id", "next_reconcile_at"},
+			1,
 			func(i int) []any { return []any{poolID(i), f.due()} },
 		},
 	}

@@ -148,14 +148,14 @@ func (c *connection) do(r request) error {
 		return nil
 	}
 	line, _, _ := bytes.Cut(r.text, []byte("\r\n"))
-	return &wrongAnswer{resp.StatusCode, fmt.Sprintf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
+	return &answerError{resp.StatusCode, fmt.Sprintf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
 		line, resp.StatusCode, r.status, r.rows.least, r.rows.most, body)}
 }
 
-// wrongAnswer is one that was read, and was not the expected one. The connection is as good as before.
-type wrongAnswer struct {
+// answerError is one that was read, and was not the expected one. The connection is as good as before.
+type answerError struct {
 	status int
 	text   string
 }
 
-func (w *wrongAnswer) Error() string { return w.text }
+func (w *answerError) Error() string { return w.text }

@@ -123,7 +123,7 @@ func (s *sender) send(r request, began time.Time, due time.Duration) error {
 		s.late = append(s.late, sample{at: due, took: time.Since(began) - due})
 	}
 	err := s.connection.do(r)
-	var wrong *wrongAnswer
+	var wrong *answerError
 	if errors.As(err, &wrong) && wrong.status == http.StatusServiceUnavailable {
 		s.refused++
 		return nil

@@ -55,7 +55,7 @@ type stalling struct {
 	over        atomic.Bool
 }
 
-func (s *stalling) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *stalling) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	s.standing.Lock()
 	if time.Since(s.began) > s.from && s.over.CompareAndSwap(false, true) {
 		<-time.After(s.lasts)
@@ -117,7 +117,7 @@ func TestTheOpenLoopTellsRefusalsFromFailures(t *testing.T) {
 	if err != nil || got.refused != 5 || len(got.samples) != 5 {
 		t.Errorf("%d refused, %d answered: %v", got.refused, len(got.samples), err)
 	}
-	var wrong *wrongAnswer
+	var wrong *answerError
 	_, err = generateOpen(t.Context(), addr, 2, due, func(int) request { return newRequest(http.MethodGet, "/", admin, nil, http.StatusTeapot) })
 	if !errors.As(err, &wrong) || wrong.status != http.StatusOK {
 		t.Errorf("a wrong answer ended with %v", err)

@@ -20,12 +20,12 @@ import (
 func sizesStudy() study {
 	return study{
 		name: "sizes",
-		about: "What each operation costs at 10,000, 100,000 and 1,000,000 clusters with three reports and a node pool each, 8 connections: CPU as\n" +
-			"judged (see operations), the median of the latency, and how many pages of 8 KiB the statements looked at, in memory or not\n" +
-			"(pg_stat_statements). Each must be within twice its value at 10,000. PostgreSQL has its default settings but for checkpoints, of\n" +
-			"which there are none. The fleet is woken once in ten hours, so that larger ones do not leave less of the machine: a fleet\n" +
-			"of a million that is woken every five minutes is 6,700 events a second. The statuses of the larger fleets are those that the\n" +
-			"service has calculated for the first clusters.",
+		about: "What each operation costs at 10,000, 100,000 and 1,000,000 clusters with three reports and a node pool each, at 8\n" +
+			"connections: CPU as judged (see operations), the median of the latency, and how many pages of 8 KiB the statements looked\n" +
+			"at, in memory or not (pg_stat_statements). Each must be within twice its value at 10,000. PostgreSQL has its default settings\n" +
+			"but for checkpoints, of which there are none. The fleet is woken once in ten hours, so that a larger one does not leave less of\n" +
+			"the machine: a million clusters that are woken every five minutes are 6,700 events a second, with their node pools. The\n" +
+			"statuses of the larger fleets are those that the service has calculated for the first clusters.",
 		run: studySizes,
 	}
 }
