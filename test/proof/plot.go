@@ -36,7 +36,7 @@ type Point struct {
 
 // Where things are, in pixels. The legend is to the right of the frame, a row a series.
 const (
-	plotWidth, plotLeast                           = 880, 400 // the height grows with the legend
+	plotWidth, plotLeast                           = 940, 400 // the height grows with the legend
 	frameLeft, frameRight, frameTop, frameToBottom = 80, 640, 44, 56
 	legendLeft, legendRow                          = 662, 20
 )
