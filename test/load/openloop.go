@@ -67,7 +67,7 @@ func studyOpenLoop(ctx context.Context, l *lab) (s section, err error) {
 	s.Tables = []table{t}
 	s.Figures = []proof.Figure{
 		proof.Measured("requests in open loops", float64(count), ""),
-		proof.AtMost("of which were refused (503)", float64(refused), "", 0),
+		proof.AtMost("requests in open loops that were refused (503)", float64(refused), "", 0),
 	}
 	return s, nil
 }
