@@ -21,7 +21,7 @@ EMULATOR = $(wildcard $(SDK)/platform/pubsub-emulator)
 EMULATOR_TESTS = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build.*emulator' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build backend dev dev-reset test test-faults fault test-deletions test-emulator emulator race bench fmt lint lint-openapi generate
+.PHONY: help setup build backend dev dev-reset test test-faults fault test-deletions test-emulator emulator race bench load fmt lint lint-openapi generate
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,9 @@ emulator:
 
 bench: setup build ## Measure the service; samples go to bench-out/
 	go run ./test/load
+
+load: setup build ## Study the service under load, for hours; writes docs/proof/load.md
+	go run ./test/load -plan load
 
 fmt: ## Format the code
 	$(TOOL) golangci-lint fmt

@@ -83,7 +83,7 @@ func TestFlat(t *testing.T) {
 		}
 		missed := false
 		for _, f := range flat("memory", "MiB", list, func(s sample) float64 { return s.memory[0] }) {
-			missed = missed || f.missed()
+			missed = missed || f.Missed()
 		}
 		if missed != c.missed {
 			t.Errorf("%s: missed %t", c.why, missed)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -224,7 +225,7 @@ func (w *world) startTiming(ctx context.Context) (end func() ([]figure, error), 
 		if err != nil {
 			return nil, err
 		}
-		all := math.Max(time.Since(began).Seconds()*float64(lookAtMachine().CPUs), 0.01)
+		all := math.Max(time.Since(began).Seconds()*float64(runtime.NumCPU()), 0.01)
 		return []figure{
 			measured("share of all cores that the generator had, with the proxy and Pub/Sub", 100*(ownCPU()-own).Seconds()/all, "%"),
 			measured("share of the replica", 100*(now-replica)/all, "%"),

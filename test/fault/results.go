@@ -1,38 +1,17 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cls-backend/cls-backend/test/fault/checker"
+	"github.com/cls-backend/cls-backend/test/proof"
 )
-
-// machine is what a run was made on.
-type machine struct {
-	CPUs     int    `json:"cpus"`
-	Memory   int64  `json:"memory_bytes"`
-	System   string `json:"system"`
-	Go       string `json:"go"`
-	Postgres string `json:"postgres"`
-}
-
-func lookAtMachine() machine {
-	return machine{CPUs: runtime.NumCPU(), Memory: memory(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
-}
-
-func (m machine) text() string {
-	gib := number(float64(m.Memory) / (1 << 30))
-	return fmt.Sprintf("%d cores, %s GiB of memory, %s, %s, PostgreSQL %s", m.CPUs, gib, m.System, m.Go, m.Postgres)
-}
 
 // result is what has come of a scenario.
 type result struct {
@@ -45,7 +24,7 @@ type result struct {
 	Commit   string            `json:"commit"`
 	Began    time.Time         `json:"began"`
 	Took     time.Duration     `json:"took"` // ns
-	Machine  machine           `json:"machine"`
+	Machine  proof.Machine     `json:"machine"`
 	Passed   bool              `json:"passed"`
 	Error    string            `json:"error,omitempty"`
 	Figures  []figure          `json:"figures"`
@@ -72,7 +51,7 @@ func (r *rig) say(out io.Writer, res result) {
 	}
 	fmt.Fprintf(out, "%s %s (%s) in %v, seed %d\n", verdict, res.Scenario, res.Dose, res.Took.Round(100*time.Millisecond), res.Seed)
 	for _, f := range res.Figures {
-		fmt.Fprintf(out, "    %s\n", f.text())
+		fmt.Fprintf(out, "    %s\n", f.Text())
 	}
 	if len(res.Report.Results) > 0 {
 		fmt.Fprintf(out, "    on record: %s calls, %s events\n", thousands(res.Calls), thousands(res.Events))
@@ -99,32 +78,25 @@ func (r *rig) logs(scenario string) string { return filepath.Join(r.work(), file
 
 // keep writes a result where the document is made from.
 func (r *rig) keep(res result) error {
-	text, err := json.MarshalIndent(res, "", "\t")
-	if err != nil {
-		return fmt.Errorf("encode the result: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(r.work(), fileName(res.Scenario)+".json"), append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("keep the result: %w", err)
-	}
-	return nil
+	return proof.Keep(r.resultFile(res.Scenario), res)
+}
+
+func (r *rig) resultFile(scenario string) string {
+	return filepath.Join(r.work(), fileName(scenario)+".json")
 }
 
 // kept reads the results that are there, in the order of the scenarios.
 func (r *rig) kept() ([]result, error) {
 	var list []result
 	for _, s := range scenarios() {
-		text, err := os.ReadFile(filepath.Join(r.work(), fileName(s.name)+".json"))
-		if os.IsNotExist(err) {
-			continue
-		}
 		var res result
-		if err == nil {
-			err = json.Unmarshal(text, &res)
-		}
+		found, err := proof.Kept(r.resultFile(s.name), &res)
 		if err != nil {
-			return nil, fmt.Errorf("read the result of %s: %w", s.name, err)
+			return nil, err
 		}
-		list = append(list, res)
+		if found {
+			list = append(list, res)
+		}
 	}
 	return list, nil
 }
@@ -139,24 +111,6 @@ func (r *rig) writeDocument() error {
 		return fmt.Errorf("write the document: %w", err)
 	}
 	return nil
-}
-
-// number writes a value as people do.
-func number(v float64) string {
-	if v == math.Trunc(v) || math.Abs(v) >= 100 {
-		return thousands(int(math.Round(v)))
-	}
-	return strconv.FormatFloat(v, 'f', 2, 64)
-}
-
-// thousands writes 1000 as 1,000.
-func thousands(n int) string {
-	digits := strconv.Itoa(n)
-	sign, digits := digits[:len(digits)-len(strings.TrimPrefix(digits, "-"))], strings.TrimPrefix(digits, "-")
-	for at := len(digits) - 3; at > 0; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
-	}
-	return sign + digits
 }
 
 // document is the results as Markdown.
@@ -191,7 +145,7 @@ func document(list []result) string {
 func machines(list []result) []string {
 	var texts []string
 	for _, res := range list {
-		if text := res.Machine.text(); !slices.Contains(texts, text) {
+		if text := res.Machine.Text(); !slices.Contains(texts, text) {
 			texts = append(texts, text)
 		}
 	}
@@ -205,7 +159,7 @@ func anchor(heading string) string { return strings.ReplaceAll(heading, "/", "")
 func section(b *strings.Builder, res result) {
 	fmt.Fprintf(b, "\n## %s\n\n%s\n\n", res.Scenario, res.About)
 	for _, f := range res.Figures {
-		fmt.Fprintf(b, "- %s\n", f.text())
+		fmt.Fprintf(b, "- %s\n", f.Text())
 	}
 	var examined []string
 	for _, i := range res.Report.Results {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cls-backend/cls-backend/test/fault/checker"
+	"github.com/cls-backend/cls-backend/test/proof"
 )
 
 // Scenarios are found by name, promise something and have both doses.
@@ -36,31 +37,6 @@ func TestScenariosAreWhole(t *testing.T) {
 	}
 }
 
-func TestFigures(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		f      figure
-		text   string
-		missed bool
-	}{
-		{measured("kills", 1234567, ""), "kills: 1,234,567", false},
-		{measured("took", 1.234, "s"), "took: 1.23 s", false},
-		{measured("memory", 101.7, "MiB"), "memory: 102 MiB", false},
-		{atMost("lost", 0, "", 0), "lost: 0 (at most 0)", false},
-		{atMost("lost", 1, "", 0), "lost: 1 (at most 0)", true},
-		{atLeast("drained", 5, "times", 5), "drained: 5 times (at least 5)", false},
-		{atLeast("drained", 4.99, "times", 5), "drained: 4.99 times (at least 5)", true},
-		{measured("off by", -1000, "ms"), "off by: -1,000 ms", false},
-	} {
-		if got := c.f.text(); got != c.text {
-			t.Errorf("%q, want %q", got, c.text)
-		}
-		if got := c.f.missed(); got != c.missed {
-			t.Errorf("%s: missed %v", c.text, got)
-		}
-	}
-}
-
 // The document is made of the results that are kept, whoever made them and when.
 func TestDocument(t *testing.T) {
 	t.Parallel()
@@ -78,7 +54,7 @@ func TestDocument(t *testing.T) {
 		res := result{
 			Scenario: list[i].name, Promise: list[i].promise, About: list[i].about, Dose: list[i].full.text(list[i].unit), Seed: 7, Commit: "abc",
 			Began: began, Took: 90 * time.Second, Passed: passed, Report: report, Calls: 5000, Figures: []figure{atMost("lost", 2, "", 0)},
-			Excepted: map[string]string{"I2": "nobody listens"}, Machine: machine{CPUs: 2, Memory: 8 << 30, System: "linux/amd64", Go: "go1", Postgres: "15"},
+			Excepted: map[string]string{"I2": "nobody listens"}, Machine: proof.Machine{CPUs: 2, Memory: 8 << 30, System: "linux/amd64", Go: "go1", Postgres: "15"},
 		}
 		if !passed {
 			res.Error = "it was lost"

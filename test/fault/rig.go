@@ -19,6 +19,7 @@ import (
 
 	"github.com/cls-backend/cls-backend/internal/dev"
 	"github.com/cls-backend/cls-backend/test/fault/checker"
+	"github.com/cls-backend/cls-backend/test/proof"
 )
 
 // rig is what all worlds have in common. It is safe for concurrent use.
@@ -29,7 +30,7 @@ type rig struct {
 	commit  string
 
 	noting  sync.Mutex
-	machine machine // servers start at the same time, and each tells its version
+	machine proof.Machine // servers start at the same time, and each tells its version
 
 	mu       sync.Mutex
 	postgres *dev.Postgres // shared; nil until somebody needs it
@@ -54,7 +55,7 @@ func newRig(ctx context.Context, o options) (*rig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	r := &rig{options: o, dir: dir, binary: filepath.Join(dir, "cls-backend"), commit: commit(ctx)}
+	r := &rig{options: o, dir: dir, binary: filepath.Join(dir, "cls-backend"), commit: proof.Commit(ctx)}
 	err = errors.Join(os.Chmod(dir, 0o755), os.MkdirAll(r.work(), 0o755)) // PostgreSQL's account must be able to reach its own.
 	if err == nil {
 		err = r.build(ctx)
@@ -62,7 +63,7 @@ func newRig(ctx context.Context, o options) (*rig, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	r.machine = lookAtMachine()
+	r.machine = proof.LookAtMachine()
 	return r, nil
 }
 
@@ -94,15 +95,6 @@ func (r *rig) build(ctx context.Context) error {
 		return fmt.Errorf("build the service: %w\n%s", err, out)
 	}
 	return nil
-}
-
-// commit is that of the sources, with a mark when they differ from it.
-func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
 }
 
 // work is where results and logs go.
@@ -168,7 +160,7 @@ func (r *rig) noteVersion(ctx context.Context, at string) error {
 	return nil
 }
 
-func (r *rig) knownMachine() machine {
+func (r *rig) knownMachine() proof.Machine {
 	r.noting.Lock()
 	defer r.noting.Unlock()
 	return r.machine
@@ -248,8 +240,8 @@ func (r *rig) play(ctx context.Context, s scenario) result {
 	}
 	err = errors.Join(err, w.broken(), w.close())
 	for _, f := range res.Figures {
-		if f.missed() {
-			err = errors.Join(err, fmt.Errorf("the bar is missed: %s", f.text()))
+		if f.Missed() {
+			err = errors.Join(err, fmt.Errorf("the bar is missed: %s", f.Text()))
 		}
 	}
 	if res.Passed = err == nil; err != nil {

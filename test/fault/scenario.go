@@ -8,6 +8,7 @@ import (
 
 	"github.com/cls-backend/cls-backend/internal/dev"
 	"github.com/cls-backend/cls-backend/test/fault/checker"
+	"github.com/cls-backend/cls-backend/test/proof"
 )
 
 // The doses.
@@ -78,45 +79,19 @@ func (d dose) text(unit string) string {
 	return text
 }
 
-// figure is something that was measured.
-type figure struct {
-	What  string  `json:"what"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit,omitempty"`
-	// Bar is what it must not exceed, or with Least what it must reach; nil for none.
-	Bar   *float64 `json:"bar,omitempty"`
-	Least bool     `json:"least,omitempty"`
-}
+type figure = proof.Figure
 
 func measured(what string, value float64, unit string) figure {
-	return figure{What: what, Value: value, Unit: unit}
+	return proof.Measured(what, value, unit)
 }
 
 func atMost(what string, value float64, unit string, bar float64) figure {
-	return figure{What: what, Value: value, Unit: unit, Bar: &bar}
+	return proof.AtMost(what, value, unit, bar)
 }
 
+//nolint:unparam // what drains has no unit, others have
 func atLeast(what string, value float64, unit string, bar float64) figure {
-	return figure{What: what, Value: value, Unit: unit, Bar: &bar, Least: true}
+	return proof.AtLeast(what, value, unit, bar)
 }
 
-// missed says that a figure is beyond its bar.
-func (f figure) missed() bool {
-	return f.Bar != nil && (f.Least && f.Value < *f.Bar || !f.Least && f.Value > *f.Bar)
-}
-
-// text is the figure in words.
-func (f figure) text() string {
-	text := fmt.Sprintf("%s: %s", f.What, number(f.Value))
-	if f.Unit != "" {
-		text += " " + f.Unit
-	}
-	if f.Bar != nil {
-		relation := "at most"
-		if f.Least {
-			relation = "at least"
-		}
-		text += fmt.Sprintf(" (%s %s)", relation, number(*f.Bar))
-	}
-	return text
-}
+func thousands(n int) string { return proof.Thousands(n) }

@@ -30,6 +30,7 @@ type bench struct {
 	baseline   map[key]result // the same, by what they are compared with
 	idle       []result
 	background usage // of the service at rest, in a second
+	counted    bool  // PostgreSQL counts pages
 }
 
 // key names a baseline.
@@ -53,6 +54,8 @@ type result struct {
 	// pace is how many times slower the machine was right before and after than the one that the
 	// bars are set for.
 	pace float64
+	// beside is how many the bare handler did a second, right before and after.
+	beside float64
 	// least and most are what the rounds, of which this is the middle one, were judged as, in microseconds.
 	least, most float64
 }
@@ -62,6 +65,7 @@ type usage struct {
 	process  time.Duration // the service's, or the bare handler's
 	postgres time.Duration // of all PostgreSQL processes
 	wal      int64         // bytes
+	buffers  int64         // pages that the statements looked at; 0 where nobody counts
 }
 
 func (u usage) cpu() time.Duration { return u.process + u.postgres }
@@ -77,12 +81,7 @@ func (b *bench) measure(ctx context.Context) error {
 			continue
 		}
 		for _, n := range b.options.connections {
-			for _, k := range []kind{paces[op.kind].of, op.kind} {
-				if err := b.measureBaselines(ctx, k, n); err != nil {
-					return err
-				}
-			}
-			if err := b.measureOperation(ctx, op, n); err != nil {
+			if err := b.measureBeside(ctx, op, n); err != nil {
 				return err
 			}
 		}
@@ -90,16 +89,33 @@ func (b *bench) measure(ctx context.Context) error {
 	return nil
 }
 
-// measureIdle takes the service at rest: what it uses by itself, and how fast it answers
-// one caller.
-func (b *bench) measureIdle(ctx context.Context) error {
-	var err error
+// measureBeside measures an operation right after its baselines.
+func (b *bench) measureBeside(ctx context.Context, op operation, connections int) error {
+	for _, k := range []kind{paces[op.kind].of, op.kind} {
+		if err := b.measureBaselines(ctx, k, connections); err != nil {
+			return err
+		}
+	}
+	return b.measureOperation(ctx, op, connections)
+}
+
+// measureRest takes what the service uses by itself.
+func (b *bench) measureRest(ctx context.Context) (err error) {
 	began := time.Now()
 	b.background, err = b.meter(ctx, b.rig.service, b.rig.db, func() error { return wait(ctx, b.options.duration) })
 	if err != nil {
 		return err
 	}
 	b.background = b.background.times(float64(time.Second) / float64(time.Since(began)))
+	return nil
+}
+
+// measureIdle takes the service at rest: what it uses by itself, and how fast it answers
+// one caller.
+func (b *bench) measureIdle(ctx context.Context) error {
+	if err := b.measureRest(ctx); err != nil {
+		return err
+	}
 	for _, op := range idle(b.options.clusters) {
 		if !b.options.only.MatchString(op.name) {
 			continue
@@ -138,11 +154,13 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 func (u usage) minus(v usage) usage {
-	return usage{u.process - v.process, u.postgres - v.postgres, u.wal - v.wal}
+	return usage{u.process - v.process, u.postgres - v.postgres, u.wal - v.wal, u.buffers - v.buffers}
 }
 
 func (u usage) times(f float64) usage {
-	return usage{time.Duration(float64(u.process) * f), time.Duration(float64(u.postgres) * f), int64(float64(u.wal) * f)}
+	return usage{
+		time.Duration(float64(u.process) * f), time.Duration(float64(u.postgres) * f), int64(float64(u.wal) * f), int64(float64(u.buffers) * f),
+	}
 }
 
 // measureOperation measures an operation in rounds, with the pace of the machine between them, and
@@ -168,7 +186,8 @@ func (b *bench) measureOperation(ctx context.Context, op operation, connections 
 		if err != nil {
 			return err
 		}
-		r.pace, before = (before+after)/2, after
+		r.pace, r.beside = (before.slower+after.slower)/2, (before.perSecond+after.perSecond)/2
+		before = after
 		rounds = append(rounds, r)
 		if err := b.writeSamples(r, fmt.Sprintf("-round-%d", len(rounds))); err != nil {
 			return err
@@ -233,18 +252,21 @@ var paces = map[kind]struct { //nolint:gochecknoglobals // a constant table
 	kindCreate: {kindCreate, referenceCreate},
 }
 
+// tempo is how the bare handler did at a moment.
+type tempo struct{ slower, perSecond float64 }
+
 // pace measures how many times slower the machine is at the moment, for operations of a kind, than the one that
 // the bars are set for.
-func (b *bench) pace(ctx context.Context, k kind, connections int) (float64, error) {
+func (b *bench) pace(ctx context.Context, k kind, connections int) (tempo, error) {
 	p := paces[k]
 	r, err := b.load(ctx, bareOperation(p.of, b.options.clusters), b.rig.bare, b.rig.bareAddr, b.rig.bareDB, connections)
 	if err != nil {
-		return 0, fmt.Errorf("measure the pace of the machine: %w", err)
+		return tempo{}, fmt.Errorf("measure the pace of the machine: %w", err)
 	}
 	if p.of != kindGet {
 		err = b.rig.restore(ctx, b.rig.bareDB)
 	}
-	return float64(r.used.cpu()) / float64(len(r.samples)) / float64(p.reference), err
+	return tempo{float64(r.used.cpu()) / float64(len(r.samples)) / float64(p.reference), r.perSecond()}, err
 }
 
 // measureBaselines runs the bare statement and the bare handler, once for all operations
@@ -348,6 +370,11 @@ func (b *bench) meter(ctx context.Context, p *process, db *pgx.Conn, do func() e
 func (b *bench) used(ctx context.Context, p *process, db *pgx.Conn) (u usage, err error) {
 	if err := db.QueryRow(ctx, `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`).Scan(&u.wal); err != nil {
 		return u, fmt.Errorf("read the position of the write-ahead log: %w", err)
+	}
+	if b.counted {
+		if err := db.QueryRow(ctx, countBuffers).Scan(&u.buffers); err != nil {
+			return u, fmt.Errorf("read how many pages the statements looked at: %w", err)
+		}
 	}
 	if p != nil {
 		if u.process, err = processCPU(p.pid()); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,78 +102,115 @@ func failed(i int) bool { return i%failedEvery == failedEvery-1 }
 // attention lane, and for the next heartbeat to be due.
 const age = 24 * time.Hour
 
+// filling is a part of the fleet that a database is filled with.
+type filling struct {
+	from, to int // numbers of clusters
+	then     time.Time
+	due      func() time.Time // when the controllers are first woken
+	// like has what the service calculates; nil leaves that to it.
+	like *likeness
+}
+
 // seed fills a migrated database. Triggers are off, so that nothing is marked or woken
 // 30,000 times; the service calculates the statuses when it starts.
-func seed(ctx context.Context, db *pgx.Conn, n int) error {
+func seed(ctx context.Context, db *pgx.Conn, f filling) error {
 	if _, err := db.Exec(ctx, `SET session_replication_role = replica`); err != nil {
 		return fmt.Errorf("switch triggers off: %w", err)
 	}
-	then := time.Now().Add(-age)
-	tables := []struct {
-		name    string
-		columns []string
-		rows    int
-		row     func(int) ([]any, error)
-	}{
+	for _, t := range f.tables() {
+		rows := pgx.CopyFromSlice(t.each*(f.to-f.from), func(k int) ([]any, error) { return t.row(t.each*f.from + k), nil })
+		if _, err := db.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, rows); err != nil {
+			return fmt.Errorf("fill %s: %w", t.name, err)
+		}
+	}
+	for _, sql := range []string{pooledReports, clusterLabels, poolLabels} {
+		if _, err := db.Exec(ctx, sql, clusterID(f.from), clusterID(f.to)); err != nil {
+			return fmt.Errorf("fill what follows from others: %w", err)
+		}
+	}
+	if _, err := db.Exec(ctx, `RESET session_replication_role`); err != nil {
+		return fmt.Errorf("switch triggers on: %w", err)
+	}
+	return nil
+}
+
+// filled is a table, with so many rows for each cluster.
+type filled struct {
+	name    string
+	columns []string
+	each    int
+	row     func(int) []any
+}
+
+func (f filling) tables() []filled {
+	base := []string{"name", "created_by", "labels", "spec", "created_at", "updated_at", "generation_started_at", "id"}
+	resource := func(i int, id, name string) []any {
+		at := f.then.Add(time.Duration(i) * time.Second)
+		if f.like != nil { // What is added later is older, so that nothing is from the future.
+			at = f.then.Add(-time.Duration(i) * time.Second)
+		}
+		return []any{name, owner(i), labels(i), spec(i), at, at, f.then, id}
+	}
+	tables := []filled{
 		{
-			"clusters",
-			[]string{"id", "name", "created_by", "labels", "spec", "created_at", "updated_at", "generation_started_at"},
-			n,
-			func(i int) ([]any, error) {
-				at := then.Add(time.Duration(i) * time.Second)
-				return []any{clusterID(i), clusterName(i), owner(i), labels(i), spec(i), at, at, then}, nil
+			"clusters", slices.Concat(base, f.like.columns("clusters")), 1,
+			func(i int) []any {
+				return append(resource(i, clusterID(i), clusterName(i)), f.like.row("clusters", i)...)
+			},
+		},
+		// Each cluster has a node pool that is like it.
+		{
+			"nodepools", slices.Concat(base, []string{"cluster_id"}, f.like.columns("nodepools")), 1,
+			func(i int) []any {
+				return append(append(resource(i, poolID(i), "workers"), clusterID(i)), f.like.row("nodepools", i)...)
 			},
 		},
 		{
-			"controller_status",
-			append([]string{"cluster_id"}, strings.Split(reportColumns, ", ")...),
-			3 * n,
-			func(k int) ([]any, error) { return reportRow(k/3, report(k/3, k%3), then), nil },
-		},
-		{
-			"stale_statuses",
-			[]string{"cluster_id"},
-			n,
-			func(i int) ([]any, error) { return []any{clusterID(i)}, nil },
+			"controller_status", append([]string{"cluster_id"}, strings.Split(reportColumns, ", ")...), 3,
+			func(k int) []any { return reportRow(k/3, report(k/3, k%3), f.then) },
 		},
 		{
 			"reconciliation_schedule",
 			[]string{"cluster_id", "next_reconcile_at"},
-			n,
-			func(i int) ([]any, error) { return []any{clusterID(i), time.Now()}, nil },
+			1,
+			func(i int) []any { return []any{clusterID(i), f.due()} },
+		},
+		{
+			"nodepool_schedule",
+			[]string{"nodepool_id", "next_reconcile_at"},
+			1,
+			func(i int) []any { return []any{poolID(i), f.due()} },
 		},
 	}
-	for _, t := range tables {
-		if _, err := db.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromSlice(t.rows, t.row)); err != nil {
-			return fmt.Errorf("fill %s: %w", t.name, err)
-		}
+	if f.like == nil {
+		tables = append(tables,
+			filled{"stale_statuses", []string{"cluster_id"}, 1, func(i int) []any { return []any{clusterID(i)} }},
+			filled{"stale_nodepool_statuses", []string{"nodepool_id"}, 1, func(i int) []any { return []any{poolID(i)} }})
 	}
-	_, err := db.Exec(ctx, pooled+labelled)
-	return err
+	return tables
 }
 
 // reportColumns are those of a report but for what it is on.
 const reportColumns = "controller_name, observed_generation, conditions, metadata, last_error, available, content, signal, " +
 	"failed, error_type, available_generation, updated_at, stored_at, counted_at, moved_at, created_at, available_changed_at"
 
-// pooled gives each cluster a node pool that is like it.
-const pooled = `
-	INSERT INTO nodepools (id, cluster_id, name, created_by, labels, spec, created_at, updated_at, generation_started_at)
-	SELECT replace(id::text, '` + idPrefix + `', '` + poolPrefix + `')::uuid, id, 'workers', created_by, labels, spec,
-		created_at, updated_at, generation_started_at
-	FROM clusters;
+// What follows from the clusters $1 up to, but without, $2: the reports on their node pools, and what the triggers would
+// have done for labels.
+const (
+	pooledReports = `
 	INSERT INTO nodepool_controller_status (nodepool_id, ` + reportColumns + `)
-	SELECT replace(cluster_id::text, '` + idPrefix + `', '` + poolPrefix + `')::uuid, ` + reportColumns + ` FROM controller_status;
-	INSERT INTO stale_nodepool_statuses SELECT id FROM nodepools;
-	INSERT INTO nodepool_schedule (nodepool_id, next_reconcile_at) SELECT id, now() FROM nodepools;
-	INSERT INTO nodepool_labels (key, value, created_at, nodepool_id)
-	SELECT l.key, l.value, c.created_at, c.id FROM nodepools c, jsonb_each_text(c.labels) l;`
+	SELECT replace(cluster_id::text, '` + idPrefix + `', '` + poolPrefix + `')::uuid, ` + reportColumns + `
+	FROM controller_status WHERE cluster_id >= $1 AND cluster_id < $2`
 
-// labelled does what the triggers would have done for labels, and switches them on again.
-const labelled = `
+	clusterLabels = `
 	INSERT INTO cluster_labels (key, value, created_at, cluster_id)
-	SELECT l.key, l.value, c.created_at, c.id FROM clusters c, jsonb_each_text(c.labels) l;
-	RESET session_replication_role`
+	SELECT l.key, l.value, c.created_at, c.id FROM clusters c, jsonb_each_text(c.labels) l WHERE c.id >= $1 AND c.id < $2`
+
+	poolLabels = `
+	INSERT INTO nodepool_labels (key, value, created_at, nodepool_id)
+	SELECT l.key, l.value, p.created_at, p.id FROM nodepools p, jsonb_each_text(p.labels) l
+	WHERE p.cluster_id >= $1 AND p.cluster_id < $2`
+)
 
 // reportRow is a report as the service stores it, with its digests, so that the same
 // report over the API counts as equal.

@@ -106,9 +106,18 @@ func do(c *wire.Connection, r request) error {
 	if err != nil {
 		return err
 	}
-	if line, _, _ := bytes.Cut(r.text, []byte("\r\n")); answer.Status != r.status || !r.rows.holds(answer.Body) {
-		return fmt.Errorf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
-			line, answer.Status, r.status, r.rows.least, r.rows.most, answer.Body)
+	if answer.Status == r.status && r.rows.holds(answer.Body) {
+		return nil
 	}
-	return nil
+	line, _, _ := bytes.Cut(r.text, []byte("\r\n"))
+	return &answerError{answer.Status, fmt.Sprintf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
+		line, answer.Status, r.status, r.rows.least, r.rows.most, answer.Body)}
 }
+
+// answerError is one that was read, and was not the expected one. The connection is as good as before.
+type answerError struct {
+	status int
+	text   string
+}
+
+func (w *answerError) Error() string { return w.text }

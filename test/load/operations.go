@@ -44,11 +44,14 @@ const (
 	reportBar = 500 * time.Microsecond
 )
 
+// reached are the reports that a measurement can come to which goes from cluster to cluster. Others need not be prepared.
+const reached = ` WHERE cluster_id < '` + idPrefix + `000000020000'`
+
 // operations returns all there are, reads first: what writes changes the fleet. Reports
 // that must equal the stored ones come before those that change them.
 func operations(n int) []operation {
-	const heard, unheard = `UPDATE controller_status SET updated_at = clock_timestamp()`,
-		`UPDATE controller_status SET updated_at = clock_timestamp() - interval '1 hour'`
+	const heard, unheard = `UPDATE controller_status SET updated_at = clock_timestamp()` + reached,
+		`UPDATE controller_status SET updated_at = clock_timestamp() - interval '1 hour'` + reached
 	all := []operation{{name: "get", kind: kindGet, bar: getBar, next: one(func(rng *rand.Rand, _ int) request { return get(rng.IntN(n)) })}}
 	for _, l := range lists(n) {
 		all = append(all, operation{name: l.name, kind: kindList, bar: listBar, next: one(l.next)})
@@ -207,7 +210,7 @@ func movingReport(rng *rand.Rand, n, k int) request {
 // getAfterReport makes a status stale and reads it. The read is timed. For the status to depend on
 // the report, the one before it has to have said something else that counts: that it has failed.
 func getAfterReport(name string, bar time.Duration, n int) operation {
-	const slot, first = 0, `UPDATE controller_status SET failed = %t WHERE controller_name = 'dns'`
+	const slot, first = 0, `UPDATE controller_status SET failed = %t` + reached + ` AND controller_name = 'dns'`
 	var count atomic.Int64 // goes on after the warm-up, so that each report is the first on its cluster
 	return operation{
 		name: name, kind: kindReport, bar: bar, writes: true, before: fmt.Sprintf(first, true), after: fmt.Sprintf(first, false),
@@ -220,12 +223,11 @@ func getAfterReport(name string, bar time.Duration, n int) operation {
 	}
 }
 
-func create(k int) request {
-	body := v1.CreateCluster{
-		// The time keeps names apart between runs: a name is unique to its owner.
-		Name:   fmt.Sprintf("new-%d-%d", time.Now().UnixNano(), k),
-		Labels: labels(k), Spec: v1.Object(spec(k)),
-	}
+// create makes a cluster. The time keeps names apart between runs: a name is unique to its owner.
+func create(k int) request { return createNamed(fmt.Sprintf("new-%d-%d", time.Now().UnixNano(), k), k) }
+
+func createNamed(name string, k int) request {
+	body := v1.CreateCluster{Name: name, Labels: labels(k), Spec: v1.Object(spec(k))}
 	r := newRequest(http.MethodPost, clustersPath, newcomer, encode(body), http.StatusCreated)
 	r.rows = rowCheck{1, 1}
 	return r

@@ -20,9 +20,29 @@ import (
 	"time"
 )
 
-// script is a pgbench script of a bare statement. Ids are made from a number, as in the
-// fleet; what is long comes in as a variable, prepared like all others.
-func script(k kind, clusters int) string {
+// script is what pgbench runs, over and over.
+type script struct {
+	text string
+	// variables are what is long, by name: prepared like all other arguments.
+	variables map[string]string
+}
+
+// bareScript is that of a bare statement. Ids are made from a number, as in the fleet.
+func bareScript(k kind, clusters int) (script, error) {
+	conditions, err := json.Marshal(report(1, 0).Conditions)
+	if err != nil {
+		return script{}, err
+	}
+	tags, err := json.Marshal(labels(1))
+	if err != nil {
+		return script{}, err
+	}
+	return script{bareText(k, clusters), map[string]string{
+		"conditions": string(conditions), "metadata": string(report(1, 0).Metadata), "labels": string(tags), "spec": string(spec(1)),
+	}}, nil
+}
+
+func bareText(k kind, clusters int) string {
 	random := fmt.Sprintf("\\set i random(0, %d)\n", clusters-1)
 	id := `('` + idPrefix + `' || lpad(:i::text, 12, '0'))::uuid`
 	fill := func(sql string, values ...string) string {
@@ -43,19 +63,27 @@ func script(k kind, clusters int) string {
 	}
 }
 
-// pgbench runs a bare statement and measures the middle of the run: making 32 connections
-// with their passwords takes as much CPU as some thousand statements.
+// pgbench runs the bare statement of a kind.
 func (b *bench) pgbench(ctx context.Context, k kind, connections int) (result, error) {
-	res := result{operation: string(k), subject: subjectPgbench, connections: connections, kind: k}
+	program, err := bareScript(k, b.options.clusters)
+	if err != nil {
+		return result{}, err
+	}
+	return b.runScript(ctx, result{operation: string(k), subject: subjectPgbench, connections: connections, kind: k}, program)
+}
+
+// runScript has pgbench run a script and measures the middle of the run: making 32 connections
+// with their passwords takes as much CPU as some thousand statements.
+func (b *bench) runScript(ctx context.Context, res result, program script) (result, error) {
 	scratch, err := os.MkdirTemp("", "cls-pgbench-")
 	if err != nil {
 		return res, fmt.Errorf("make a folder for pgbench: %w", err)
 	}
 	defer os.RemoveAll(scratch)
-	if err := os.WriteFile(filepath.Join(scratch, scriptFile), []byte(script(k, b.options.clusters)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(scratch, scriptFile), []byte(program.text), 0o600); err != nil {
 		return res, fmt.Errorf("write a script for pgbench: %w", err)
 	}
-	cmd, err := b.rig.pgbenchCommand(ctx, connections, b.options.duration)
+	cmd, err := b.rig.pgbenchCommand(ctx, program, res.connections, b.options.duration)
 	if err != nil {
 		return res, err
 	}
@@ -78,7 +106,7 @@ func (b *bench) pgbench(ctx context.Context, k kind, connections int) (result, e
 	}
 	rest, _ := io.ReadAll(progress) // What it says at its end matters only if it fails.
 	if err := errors.Join(err, cmd.Wait()); err != nil || !busy {
-		return res, fmt.Errorf("pgbench, %s: %w\n%s%s", k, err, said, rest)
+		return res, fmt.Errorf("pgbench, %s: %w\n%s%s", res.operation, err, said, rest)
 	}
 	res.elapsed = to.Sub(from)
 	res.samples, err = readLog(scratch, from, to)
@@ -100,7 +128,7 @@ func awaitBusy(progress io.Reader) (said string, busy bool) {
 
 const scriptFile = "script.sql"
 
-func (r *rig) pgbenchCommand(ctx context.Context, connections int, d time.Duration) (*exec.Cmd, error) {
+func (r *rig) pgbenchCommand(ctx context.Context, program script, connections int, d time.Duration) (*exec.Cmd, error) {
 	u, err := url.Parse(r.urlOf(bareDatabase))
 	if err != nil {
 		return nil, err
@@ -111,18 +139,11 @@ func (r *rig) pgbenchCommand(ctx context.Context, connections int, d time.Durati
 	}
 	// A second or two go by before the measurement begins.
 	seconds := strconv.Itoa(int(math.Ceil(d.Seconds()+0.5)) + 2)
-	conditions, err := json.Marshal(report(1, 0).Conditions)
-	if err != nil {
-		return nil, err
-	}
-	tags, err := json.Marshal(labels(1))
-	if err != nil {
-		return nil, err
-	}
 	cmd := exec.CommandContext(ctx, binary, "--no-vacuum", "--protocol=prepared", "--client="+strconv.Itoa(connections), "--time="+seconds,
-		"--log", "--progress=1", "--file="+scriptFile,
-		"--define=conditions="+string(conditions), "--define=metadata="+string(report(1, 0).Metadata),
-		"--define=labels="+string(tags), "--define=spec="+string(spec(1)))
+		"--log", "--progress=1", "--file="+scriptFile)
+	for name, value := range program.variables {
+		cmd.Args = append(cmd.Args, "--define="+name+"="+value)
+	}
 	password, _ := u.User.Password()
 	cmd.Env = append(slices.Clone(environment),
 		"PGHOST="+u.Hostname(), "PGPORT="+u.Port(), "PGUSER="+u.User.Username(), "PGDATABASE="+bareDatabase, "PGPASSWORD="+password)

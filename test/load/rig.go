@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -35,27 +37,28 @@ type rig struct {
 	bareAddr string
 	pubAddr  string
 
+	then time.Time // when the fleet was made
+
 	db     *pgx.Conn // the service's database, for preparing and looking, not for load
 	bareDB *pgx.Conn
 }
 
-// startRig starts everything on a fresh fleet at rest. The caller ends it with stop,
-// after an error too.
-func startRig(ctx context.Context, o options, out io.Writer) (*rig, error) {
+// startRig starts everything on a fresh fleet at rest; without baselines there is no bare
+// handler, and no copy for it. The caller ends it with stop, after an error too.
+func startRig(ctx context.Context, o options, out io.Writer, baselines bool) (*rig, error) {
 	r := &rig{options: o}
-	for _, step := range []struct {
+	type step struct {
 		what string
 		do   func(context.Context) error
-	}{
-		{"start PostgreSQL and Pub/Sub", r.startStores},
-		{"make the fleet", r.makeFleet},
-		{"copy it for the baselines", r.copyFleet},
-		{"start the service", r.startService},
-		{"bring it to rest", r.rest},
-	} {
-		fmt.Fprintln(out, step.what)
-		if err := step.do(ctx); err != nil {
-			return r, fmt.Errorf("%s: %w", step.what, err)
+	}
+	steps := []step{{"start PostgreSQL and Pub/Sub", r.startStores}, {"make the fleet", r.makeFleet}}
+	if baselines {
+		steps = append(steps, step{"copy it for the baselines", r.copyFleet}, step{"start the service", r.startService})
+	}
+	for _, s := range append(steps, step{"bring it to rest", r.rest}) {
+		fmt.Fprintln(out, s.what)
+		if err := s.do(ctx); err != nil {
+			return r, fmt.Errorf("%s: %w", s.what, err)
 		}
 	}
 	return r, nil
@@ -69,7 +72,7 @@ func (r *rig) startStores(ctx context.Context) error {
 	if err := dev.RemovePostgres(ctx, r.options.dir); err != nil {
 		return err
 	}
-	if r.pg, err = dev.StartPostgres(ctx, dev.PostgresOptions{Dir: r.options.dir, Durable: true, Settings: steady()}); err != nil {
+	if r.pg, err = dev.StartPostgres(ctx, dev.PostgresOptions{Dir: r.options.dir, Durable: true, Settings: r.settings()}); err != nil {
 		return err
 	}
 	memory, err := inMemory(r.options.dir)
@@ -86,10 +89,12 @@ func (r *rig) startStores(ctx context.Context) error {
 	return err
 }
 
-// steady keeps checkpoints out of the run. The first change of a page after one logs the
+// settings keep checkpoints out of the run. The first change of a page after one logs the
 // whole page: over minutes that is nothing, in two seconds it would be most of the log.
-func steady() map[string]string {
-	return map[string]string{"checkpoint_timeout": "1h", "max_wal_size": "16GB"}
+func (r *rig) settings() map[string]string {
+	all := map[string]string{"checkpoint_timeout": "1h", "max_wal_size": "16GB"}
+	maps.Copy(all, r.options.settings)
+	return all
 }
 
 // makeFleet migrates and fills the database and lets the service calculate the statuses.
@@ -100,7 +105,8 @@ func (r *rig) makeFleet(ctx context.Context) error {
 	if err := migrate.Run(); err != nil {
 		return fmt.Errorf("%s migrate: %w", r.options.binary, err)
 	}
-	if err := seed(ctx, r.db, r.options.clusters); err != nil {
+	r.then = time.Now().Add(-age)
+	if err := seed(ctx, r.db, filling{to: r.options.clusters, then: r.then, due: r.due}); err != nil {
 		return err
 	}
 	if err := r.startService(ctx); err != nil {
@@ -110,6 +116,15 @@ func (r *rig) makeFleet(ctx context.Context) error {
 		return err
 	}
 	return r.restore(ctx, r.db)
+}
+
+// due is when the controllers are first woken for something in a new fleet: at once, or some time within the interval of
+// the options.
+func (r *rig) due() time.Time {
+	if r.options.stable == 0 {
+		return time.Now()
+	}
+	return time.Now().Add(rand.N(r.options.stable))
 }
 
 // copyFleet clones the database, which nobody may be connected to meanwhile.
@@ -156,6 +171,9 @@ func (r *rig) startService(ctx context.Context) error {
 	cmd.Env = []string{
 		"DATABASE_URL=" + r.pg.URL(), "PUBSUB_EMULATOR_HOST=" + r.pubAddr, "HOST=127.0.0.1", "PORT=" + port, "METRICS_PORT=0",
 		"ADMIN_IDENTITIES=" + admin,
+	}
+	if r.options.stable > 0 {
+		cmd.Env = append(cmd.Env, "RECONCILIATION_STABLE_INTERVAL="+r.options.stable.String())
 	}
 	cmd.Stdout, cmd.Stderr = r.log, r.log
 	if r.service, err = start(cmd); err != nil {
@@ -225,6 +243,9 @@ func (r *rig) settle(ctx context.Context) error {
 // rest spreads the fleet's wake-ups over their intervals, as they are after hours of
 // running, and waits for what is under way.
 func (r *rig) rest(ctx context.Context) error {
+	if r.options.stable > 0 {
+		return r.settle(ctx) // It was made at rest.
+	}
 	for _, sql := range []string{
 		`UPDATE reconciliation_schedule s
 		SET next_reconcile_at = now() + random() * CASE WHEN c.phase = 'Ready' THEN interval '5 min' ELSE interval '30 s' END
@@ -247,9 +268,10 @@ func (r *rig) rest(ctx context.Context) error {
 // are forgotten, dead rows are swept. One statement each: VACUUM stands alone.
 func (r *rig) restore(ctx context.Context, db *pgx.Conn) error {
 	for _, sql := range []string{
-		`DELETE FROM clusters WHERE id NOT BETWEEN '` + clusterID(0) + `' AND '` + clusterID(r.options.clusters) + `'`,
-		`DELETE FROM nodepools WHERE id NOT BETWEEN '` + poolID(0) + `' AND '` + poolID(r.options.clusters) + `'`,
-		`DELETE FROM outbox WHERE published_at IS NOT NULL OR resource_id NOT IN (SELECT id FROM clusters UNION ALL SELECT id FROM nodepools)`,
+		`DELETE FROM clusters WHERE id < '` + clusterID(0) + `' OR id > '` + clusterID(r.options.clusters) + `'`,
+		`DELETE FROM nodepools WHERE id < '` + poolID(0) + `' OR id > '` + poolID(r.options.clusters) + `'`,
+		`DELETE FROM outbox o WHERE published_at IS NOT NULL OR NOT EXISTS (SELECT FROM clusters WHERE id = o.resource_id)
+			AND NOT EXISTS (SELECT FROM nodepools WHERE id = o.resource_id)`,
 		`UPDATE reconciliation_schedule SET reactive = false, reactive_wakes = 0, next_reconcile_at = now() + random() * interval '5 min'
 			WHERE reactive OR reactive_wakes > 0`,
 		`UPDATE nodepool_schedule SET reactive = false, reactive_wakes = 0, next_reconcile_at = now() + random() * interval '5 min'

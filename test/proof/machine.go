@@ -1,0 +1,38 @@
+package proof
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+)
+
+// Machine is what a run was made on.
+type Machine struct {
+	CPUs     int    `json:"cpus"`
+	Memory   int64  `json:"memory_bytes"` // 0 where nobody says
+	System   string `json:"system"`
+	Go       string `json:"go"`
+	Postgres string `json:"postgres"`
+}
+
+// LookAtMachine says what this machine is. The version of PostgreSQL is for whoever starts one to add.
+func LookAtMachine() Machine {
+	return Machine{CPUs: runtime.NumCPU(), Memory: memory(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
+}
+
+// Text is the machine in words.
+func (m Machine) Text() string {
+	gib := Number(float64(m.Memory) / (1 << 30))
+	return fmt.Sprintf("%d cores, %s GiB of memory, %s, %s, PostgreSQL %s", m.CPUs, gib, m.System, m.Go, m.Postgres)
+}
+
+// Commit is that of the sources, with a mark when they differ from it; "unknown" outside a repository.
+func Commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
