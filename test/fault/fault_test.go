@@ -7,6 +7,7 @@ import (
 	"flag"
 	"regexp"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -33,6 +34,10 @@ func playShort(t *testing.T, which func(scenario) bool) {
 	})
 	results := map[string]chan result{}
 	turns := make(chan struct{}, atOnce)
+	var (
+		others sync.WaitGroup
+		solo   []func() // one after the other, when all others are through
+	)
 	for _, s := range scenarios() {
 		if !which(s) {
 			continue
@@ -43,12 +48,22 @@ func playShort(t *testing.T, which func(scenario) bool) {
 		}
 		done := make(chan result, 1)
 		results[s.name] = done
-		go func() { // Not t.Parallel, which has only as many at a time as there are cores.
+		if s.alone {
+			solo = append(solo, func() { done <- r.play(t.Context(), s) })
+			continue
+		}
+		others.Go(func() { // Not t.Parallel, which has only as many at a time as there are cores.
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			done <- r.play(t.Context(), s)
-		}()
+		})
 	}
+	go func() {
+		others.Wait()
+		for _, play := range solo {
+			play()
+		}
+	}()
 	for name, done := range results {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

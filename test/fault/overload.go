@@ -24,7 +24,7 @@ func overloads() []scenario {
 			"which is the peak; then at three times that rate, at fixed times whatever is answered; then at half the peak. The generator has " +
 			"the machine in common with the replica and PostgreSQL. A few clients that retry, and the controllers, go on beside it.",
 		full: dose{times: 1, lasts: 2 * time.Minute}, short: dose{times: 1, lasts: 5 * time.Second}, unit: "overloads", run: overload,
-		replicas: 1, connections: 25,
+		replicas: 1, connections: 25, alone: true,
 	}}
 }
 

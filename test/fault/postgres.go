@@ -119,17 +119,12 @@ func failOvers(ctx context.Context, w *world, d dose) ([]figure, error) {
 		if err := pause(ctx, 500*time.Millisecond+time.Duration(w.rng.IntN(1000))*time.Millisecond); err != nil {
 			return nil, err
 		}
-		died := time.Now()
-		w.postgres.Kill()
-		if err := execute(ctx, standby.URL(), "SELECT pg_promote()"); err != nil {
-			return nil, fmt.Errorf("promote the standby: %w", err)
-		}
-		if err := w.moveTo(ctx, standby); err != nil {
+		took, err := w.failOver(ctx, standby)
+		if err != nil {
 			return nil, err
 		}
-		away = max(away, time.Since(died))
-		took, err := w.allReady(ctx)
-		if err != nil {
+		away = max(away, took)
+		if took, err = w.allReady(ctx); err != nil {
 			return nil, err
 		}
 		back = max(back, took)
@@ -139,8 +134,36 @@ func failOvers(ctx context.Context, w *world, d dose) ([]figure, error) {
 		atMost("longest until all replicas were ready after that", back.Seconds(), "s", backLimit))
 }
 
+// failOver has the primary die and everybody use the standby, and returns how long that took.
+func (w *world) failOver(ctx context.Context, standby *dev.Postgres) (time.Duration, error) {
+	died := time.Now()
+	w.postgres.Kill()
+	if err := execute(ctx, standby.URL(), "SELECT pg_promote()"); err != nil {
+		return 0, fmt.Errorf("promote the standby: %w", err)
+	}
+	err := w.moveTo(ctx, standby)
+	return time.Since(died), err
+}
+
 // addStandby makes a standby that every commit waits for.
 func (w *world) addStandby(ctx context.Context, n int) (*dev.Postgres, error) {
+	standby, err := w.startStandby(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	// The copy does not have this: when it is promoted there is nobody to wait for.
+	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"} {
+		if _, err := w.db.Exec(ctx, sql); err != nil {
+			return nil, fmt.Errorf("wait for the standby: %w", err)
+		}
+	}
+	return standby, until(ctx, "a synchronous standby", patience, func() bool {
+		return w.count(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1
+	})
+}
+
+// startStandby makes a standby that no commit waits for.
+func (w *world) startStandby(ctx context.Context, n int) (*dev.Postgres, error) {
 	o := *w.scenario.postgres
 	o.Dir = filepath.Join(w.rig.dir, "postgres-"+w.database+"-standby"+strconv.Itoa(n))
 	standby, err := w.postgres.StartStandby(ctx, o)
@@ -151,15 +174,7 @@ func (w *world) addStandby(ctx context.Context, n int) (*dev.Postgres, error) {
 		standby.Kill()
 		return nil
 	})
-	// The copy does not have this: when it is promoted there is nobody to wait for.
-	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"} {
-		if _, err := w.db.Exec(ctx, sql); err != nil {
-			return nil, fmt.Errorf("wait for the standby: %w", err)
-		}
-	}
-	return standby, until(ctx, "a synchronous standby", patience, func() bool {
-		return w.count(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1
-	})
+	return standby, nil
 }
 
 // moveTo has everybody use another server from now on, and removes the one before, which is dead.

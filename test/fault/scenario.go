@@ -38,6 +38,7 @@ type scenario struct {
 	postgres    *dev.PostgresOptions // of a PostgreSQL of its own, whose folder the rig chooses; nil shares one
 	emulator    bool                 // Google's emulator instead of its server in this process
 	previous    bool                 // it begins with the binary and the schema from before the last two migrations
+	alone       bool                 // it measures what the machine can do: no other world is there meanwhile
 	except      []exception          // invariants that have nothing to be examined here
 }
 
