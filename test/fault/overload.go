@@ -20,8 +20,8 @@ import (
 func overloads() []scenario {
 	return []scenario{{
 		name: "overload/triple", promise: "Three times as much as it can do makes a replica do no less, and tell the others so.",
-		about: "One replica with its usual 25 connections is asked for gets (60 %), reports (25 %) and changes (15 %): by as many as it can answer, " +
-			"which is the peak; then at three times that rate, at fixed times whatever is answered; then at half the peak. The generator has " +
+		about: "One replica with its usual 25 connections is asked for gets (60 %), reports (25 %) and changes (15 %): by as many as it " +
+			"can answer, which is the peak; then at three times that rate, at fixed times whatever is answered; then at half the peak. The generator has " +
 			"the machine in common with the replica and PostgreSQL. A few clients that retry, and the controllers, go on beside it.",
 		full: dose{times: 1, lasts: 2 * time.Minute}, short: dose{times: 1, lasts: 5 * time.Second}, unit: "overloads", run: overload,
 		replicas: 1, connections: 25, alone: true,
@@ -61,7 +61,7 @@ func overload(ctx context.Context, w *world, d dose) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	back, after, err := w.asBefore(ctx, at, peak/2, calm, percentile(tookOf(before), 99), next)
+	back, after, err := asBefore(ctx, at, peak/2, calm, percentile(tookOf(before), 99), next)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,9 @@ func reportOf(name string, n int64) []byte {
 
 // asBefore calls at a rate until for a while all succeed, and hardly one takes more than twice as long as before; it
 // returns how long it took until that while began, and the calls of it.
-func (*world) asBefore(ctx context.Context, at string, rate float64, lasts, before time.Duration, next source) (time.Duration, []arrival, error) {
+func asBefore(
+	ctx context.Context, at string, rate float64, lasts, before time.Duration, next source,
+) (time.Duration, []arrival, error) {
 	for began := time.Now(); ; {
 		took := time.Since(began)
 		list := openLoop(ctx, at, rate, lasts, next)

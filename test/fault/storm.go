@@ -21,8 +21,8 @@ import (
 func storms() []scenario {
 	return []scenario{{
 		name: "reports/storm", promise: "However reports come, the newest stands, and the same again costs nothing.",
-		about: "Three controllers of each of 200 clusters (at the short dose 100) report over three replicas, from twelve senders who know nothing of each other: the same again, " +
-			"older ones after newer ones, of generations that are past, while clients change the specs. What a report was answered is " +
+		about: "Three controllers of each of 200 clusters (at the short dose 100) report over three replicas, from twelve senders who " +
+			"know nothing of each other: the same again, older ones after newer ones, of generations that are past, while clients change the specs. What a report was answered is " +
 			"judged as it comes, by what was answered before it was sent, since the record would not hold them all.",
 		full: dose{times: 1_000_000}, short: dose{times: 5000}, unit: "reports", run: reportStorm,
 	}}
@@ -93,7 +93,8 @@ func (s *slot) answered(r said, stored int64, applied bool) string {
 			r.end = before.end
 		}
 	}
-	s.may = append(kept, r)
+	kept = append(kept, r)
+	s.may = kept
 	return ""
 }
 
@@ -146,9 +147,10 @@ type sent struct {
 }
 
 func newSent(s *slot, generation int64, text int) sent {
-	report := v1.StatusReport{ControllerName: s.name, ObservedGeneration: generation, Conditions: []v1.ReportedCondition{{
-		Type: v1.ConditionAvailable, Status: []v1.ConditionStatus{v1.ConditionTrue, v1.ConditionFalse}[text%2], Reason: "Storm", Message: wording(text),
-	}}}
+	says := []v1.ConditionStatus{v1.ConditionTrue, v1.ConditionFalse}[text%2]
+	report := v1.StatusReport{ControllerName: s.name, ObservedGeneration: generation, Conditions: []v1.ReportedCondition{
+		{Type: v1.ConditionAvailable, Status: says, Reason: "Storm", Message: wording(text)},
+	}}
 	body, err := json.Marshal(report)
 	if err != nil { // It is of our own making.
 		panic("fault: " + err.Error())
@@ -388,25 +390,10 @@ func (w *world) repeatAll(ctx context.Context, s *storm, stored map[*slot]stored
 		}
 	}
 	rounds := max(1, n/max(1, len(again)))
-	soon, written, refused := 0, 0, atomic.Int64{}
+	soon, written := 0, 0
+	refused := atomic.Int64{}
 	for range rounds {
-		err := w.everywhere(func(i int, at string) error {
-			c, err := wire.Dial(ctx, at)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			for ; i < len(again); i += stormWriters {
-				applied, err := s.report(c, again[i])
-				if err != nil {
-					return err
-				}
-				if !applied {
-					refused.Add(1)
-				}
-			}
-			return ctx.Err()
-		})
+		err := w.everywhere(func(i int, at string) error { return s.repeat(ctx, at, again, i, &refused) })
 		if err != nil {
 			return nil, err
 		}
@@ -431,4 +418,23 @@ func (w *world) repeatAll(ctx context.Context, s *storm, stored map[*slot]stored
 		atMost("of which changed the report or the version of the cluster", float64(written), "", 0),
 		atMost("of which wrote a heartbeat sooner than after 30 s", float64(soon), "", 0),
 	}, nil
+}
+
+// repeat sends the share of one sender.
+func (s *storm) repeat(ctx context.Context, at string, again []sent, sender int, refused *atomic.Int64) error {
+	c, err := wire.Dial(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for i := sender; i < len(again); i += stormWriters {
+		applied, err := s.report(c, again[i])
+		if err != nil {
+			return err
+		}
+		if !applied {
+			refused.Add(1)
+		}
+	}
+	return ctx.Err()
 }
