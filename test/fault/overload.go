@@ -20,8 +20,8 @@ func overloads() []scenario {
 	return []scenario{{
 		name: "overload/triple", promise: "Three times as much as it can do makes a replica do no less, and tell the others so.",
 		about: "One replica with its usual 25 connections is asked for gets (60 %), reports (25 %) and changes (15 %): by as many as it " +
-			"can answer, which is the peak; then at three times that rate, at fixed times whatever is answered; then at half the peak. The generator has " +
-			"the machine in common with the replica and PostgreSQL. A few clients that retry, and the controllers, go on beside it.",
+			"can answer, which is the peak; then at three times that rate, at fixed times whatever is answered; then at half the peak. The " +
+			"generator has the machine in common with the replica and PostgreSQL. A few clients that retry, and the controllers, go on beside it.",
 		full: dose{times: 1, lasts: 2 * time.Minute}, short: dose{times: 1, lasts: 5 * time.Second}, unit: "overloads", run: overload,
 		replicas: 1, connections: 25, alone: true,
 	}}

@@ -85,7 +85,10 @@ func (r *rig) buildPrevious(ctx context.Context) (binary string, err error) {
 	for _, cmd := range [][]string{
 		{"git", "-C", of.root, "archive", "-o", archive, of.commit},
 		{"tar", "-x", "-C", sources, "-f", archive},
-		{"go", "build", "-C", sources, "-buildvcs=false", "-tags=nomsgpack", "-ldflags=-X main.commit=" + of.commit, "-o", binary, "./cmd/cls-backend"},
+		{
+			"go", "build", "-C", sources, "-buildvcs=false", "-tags=nomsgpack", "-ldflags=-X main.commit=" + of.commit,
+			"-o", binary, "./cmd/cls-backend",
+		},
 	} {
 		if out, err := exec.CommandContext(ctx, cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build the release before: %s: %w\n%s", cmd[0], err, out)
