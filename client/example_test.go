@@ -141,7 +141,7 @@ func ExampleClient_WaitFor() {
 	made := backend.Create("one", `{}`)
 	c := backend.Client(clstest.User)
 
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	_, err := c.WaitFor(ctx, made.ID, client.Condition{Type: v1.ConditionReady})
 	late, _ := errors.AsType[*client.WaitError](err)
