@@ -100,9 +100,9 @@ func (b *bench) measureBeside(ctx context.Context, op operation, connections int
 }
 
 // measureRest takes what the service uses by itself.
-func (b *bench) measureRest(ctx context.Context) (err error) {
+func (b *bench) measureRest(ctx context.Context, d time.Duration) (err error) {
 	began := time.Now()
-	b.background, err = b.meter(ctx, b.rig.service, b.rig.db, func() error { return wait(ctx, b.options.duration) })
+	b.background, err = b.meter(ctx, b.rig.service, b.rig.db, func() error { return wait(ctx, d) })
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (b *bench) measureRest(ctx context.Context) (err error) {
 // measureIdle takes the service at rest: what it uses by itself, and how fast it answers
 // one caller.
 func (b *bench) measureIdle(ctx context.Context) error {
-	if err := b.measureRest(ctx); err != nil {
+	if err := b.measureRest(ctx, b.options.duration); err != nil {
 		return err
 	}
 	for _, op := range idle(b.options.clusters) {

@@ -35,6 +35,9 @@ const (
 	connections = 8
 )
 
+// restFor is how long the service at rest is measured, which does some things every few seconds only.
+const restFor = 10 * time.Second
+
 // costBars are the CPU time that an operation may cost as judged, by its name.
 func costBars() map[string]time.Duration {
 	return map[string]time.Duration{
@@ -64,7 +67,7 @@ func studyOperations(ctx context.Context, l *lab) (s section, err error) {
 		return s, err
 	}
 	b := l.bench(r)
-	if err := b.measureRest(ctx); err != nil {
+	if err := b.measureRest(ctx, dosed(l, 50*time.Millisecond, restFor)); err != nil {
 		return s, err
 	}
 	measure := dosed(l, b.measureOperation, b.measureBeside)
@@ -149,8 +152,8 @@ func (r *rig) read(ctx context.Context, path string, into any) error {
 // costs are the results as a section of the document.
 func (b *bench) costs(creations []float64) section {
 	s := section{Figures: []proof.Figure{
-		proof.Measured("the service at rest uses", b.background.process.Seconds()*1000, "ms of CPU a second"),
-		proof.Measured("PostgreSQL then uses", b.background.postgres.Seconds()*1000, "ms of CPU a second"),
+		proof.Measured("the service at rest uses", milliseconds(b.background.process), "ms of CPU a second"),
+		proof.Measured("PostgreSQL then uses", milliseconds(b.background.postgres), "ms of CPU a second"),
 	}}
 	operations := table{Title: "The service:", Header: []string{
 		"Operation", "/s", "p50 ms", "p99 ms", "CPU us", "service", "PostgreSQL", "WAL B", "x pgbench", "x bare", "slower", "judged", "rounds",
@@ -190,6 +193,8 @@ func (r result) cells() []any {
 		whole(r.perOperation(r.used.process)), whole(r.perOperation(r.used.postgres)), int(r.used.wal) / len(r.samples),
 	}
 }
+
+func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
 
 // whole is a figure without what a measurement does not tell.
 func whole(v float64) int { return int(math.Round(v)) }

@@ -56,7 +56,7 @@ func studyOpenLoop(ctx context.Context, l *lab) (s section, err error) {
 				return s, fmt.Errorf("%s at %.0f %%: %w", op.name, share*100, err)
 			}
 			for i, part := range []float64{0.5, 0.99, 0.999} {
-				p.Series[i].Points = append(p.Series[i].Points, proof.Point{X: rate, Y: percentile(o.samples, part).Seconds() * 1000})
+				p.Series[i].Points = append(p.Series[i].Points, proof.Point{X: rate, Y: milliseconds(percentile(o.samples, part))})
 			}
 			t.add(op.name, fmt.Sprintf("%.0f %%", share*100), whole(rate), whole(o.perSecond()), ms(percentile(o.samples, 0.5)),
 				ms(percentile(o.samples, 0.99)), ms(percentile(o.samples, 0.999)), ms(percentile(o.samples, 1)), len(o.samples), ms(o.late))

@@ -43,6 +43,7 @@ const countBuffers = `SELECT coalesce(sum(shared_blks_hit + shared_blks_read), 0
 // sized is what was measured at a size.
 type sized struct {
 	clusters int
+	rest     usage // in a second
 	results  []result
 }
 
@@ -81,7 +82,9 @@ func studySizes(ctx context.Context, l *lab) (s section, err error) {
 		if n > sizes[0] {
 			s.Figures = append(s.Figures, proof.Measured(proof.Thousands(n)+" clusters: made in", took.Seconds(), "s"))
 		}
-		s.Figures = append(s.Figures, figures...)
+		s.Figures = append(append(s.Figures, figures...),
+			proof.Measured(proof.Thousands(n)+" clusters: the service at rest uses", milliseconds(at.rest.process), "ms of CPU a second"),
+			proof.Measured(proof.Thousands(n)+" clusters: PostgreSQL then uses", milliseconds(at.rest.postgres), "ms of CPU a second"))
 	}
 	compare(&s, all)
 	return s, nil
@@ -98,9 +101,10 @@ func (l *lab) atSize(ctx context.Context, r *rig, smallest int) (sized, error) {
 	}
 	b := l.bench(r)
 	b.options.clusters, b.options.rounds, b.counted = smallest, dosed(l, 1, 3), true
-	if err := b.measureRest(ctx); err != nil {
+	if err := b.measureRest(ctx, dosed(l, 50*time.Millisecond, restFor)); err != nil {
 		return sized{}, err
 	}
+	fmt.Fprintf(l.out, "at rest %s ms of CPU a second, PostgreSQL %s\n", ms(b.background.process), ms(b.background.postgres))
 	for _, op := range operations(r.options.clusters) {
 		if l.options.short && !slices.Contains([]string{"get", "list", "report changed", "create"}, op.name) {
 			continue
@@ -110,7 +114,7 @@ func (l *lab) atSize(ctx context.Context, r *rig, smallest int) (sized, error) {
 			return sized{}, err
 		}
 	}
-	return sized{r.options.clusters, b.results}, nil
+	return sized{r.options.clusters, b.background, b.results}, nil
 }
 
 // likeness is what the service has calculated for the first clusters and their node pools. Those that follow are like them.
@@ -232,7 +236,7 @@ type aspect struct {
 func aspects() []aspect {
 	return []aspect{
 		{"CPU as judged", "us", result.judged},
-		{"p50", "ms", func(r result) float64 { return percentile(r.samples, 0.5).Seconds() * 1000 }},
+		{"p50", "ms", func(r result) float64 { return milliseconds(percentile(r.samples, 0.5)) }},
 		{"pages", "", func(r result) float64 { return float64(r.used.buffers) / float64(len(r.samples)) }},
 	}
 }

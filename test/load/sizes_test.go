@@ -23,9 +23,9 @@ func TestSizesAreComparedWithTheSmallest(t *testing.T) {
 	t.Parallel()
 	var s section
 	compare(&s, []sized{
-		{10_000, []result{cost(100*time.Microsecond, 10, time.Millisecond)}},
-		{100_000, []result{cost(250*time.Microsecond, 5, 2*time.Millisecond)}},
-		{1_000_000, []result{cost(150*time.Microsecond, 0, 4*time.Millisecond)}},
+		{10_000, usage{}, []result{cost(100*time.Microsecond, 10, time.Millisecond)}},
+		{100_000, usage{}, []result{cost(250*time.Microsecond, 5, 2*time.Millisecond)}},
+		{1_000_000, usage{}, []result{cost(150*time.Microsecond, 0, 4*time.Millisecond)}},
 	})
 	want := []proof.Figure{
 		proof.AtMost("get: CPU as judged, at most, by that at 10,000", 2.5, "times", 2),
@@ -48,7 +48,7 @@ func TestSizesAreComparedWithTheSmallest(t *testing.T) {
 func TestACostOfNothingIsComparedToo(t *testing.T) {
 	t.Parallel()
 	var s section
-	compare(&s, []sized{{1, []result{cost(0, 0, 0)}}, {2, []result{cost(time.Second, 1, time.Second)}}})
+	compare(&s, []sized{{1, usage{}, []result{cost(0, 0, 0)}}, {2, usage{}, []result{cost(time.Second, 1, time.Second)}}})
 	if err := proof.Keep(t.TempDir()+"/it.json", s); err != nil {
 		t.Error(err)
 	}
