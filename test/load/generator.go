@@ -54,11 +54,15 @@ func generate(ctx context.Context, addr string, connections int, d time.Duration
 	for i := range connections {
 		group.Go(func() error {
 			rng := rand.New(rand.NewPCG(uint64(i), uint64(began.UnixNano())))
-			var err error
+			var (
+				err  error
+				done bool // once at least, however busy the machine
+			)
 			kept[i], err = drive(ctx, addr, func(now time.Time) []request {
-				if halted.Load() || now.Sub(began) >= d {
+				if halted.Load() || done && now.Sub(began) >= d {
 					return nil
 				}
+				done = true
 				return next(rng, int(count.Add(1)-1))
 			}, began)
 			if err != nil {
