@@ -58,8 +58,8 @@ type options struct {
 	only        *regexp.Regexp
 	short       bool   // studies are made small, to see that they work
 	seed        uint64 // what a study draws at random follows from it
-	// stable is the interval in which controllers are woken for what is stable, over which a fleet is spread when it is
-	// made; 0 for the service's default.
+	// stable is the interval in which controllers are woken for what is stable, in the second half of which a new fleet is
+	// first woken; 0 for the service's default.
 	stable   time.Duration
 	settings map[string]string // of PostgreSQL, beside ours
 	// inMemory allows a dir that is no disk, where "durable" costs nothing: only for

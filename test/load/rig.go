@@ -118,13 +118,13 @@ func (r *rig) makeFleet(ctx context.Context) error {
 	return r.restore(ctx, r.db)
 }
 
-// due is when the controllers are first woken for something in a new fleet: at once, or some time within the interval of
-// the options.
+// due is when the controllers are first woken for something in a new fleet: at once, or with an interval of the options
+// not before half of it has gone by. What is due while a large fleet is still being made would be caught up with later.
 func (r *rig) due() time.Time {
 	if r.options.stable == 0 {
 		return time.Now()
 	}
-	return time.Now().Add(rand.N(r.options.stable))
+	return time.Now().Add(r.options.stable/2 + rand.N(r.options.stable/2))
 }
 
 // copyFleet clones the database, which nobody may be connected to meanwhile.

@@ -31,6 +31,7 @@ func TestSizesAreComparedWithTheSmallest(t *testing.T) {
 		proof.AtMost("get: CPU as judged, at most, by that at 10,000", 2.5, "times", 2),
 		proof.AtMost("get: p50, at most, by that at 10,000", 4, "times", 2),
 		proof.AtMost("get: pages, at most, by that at 10,000", 1, "times", 2),
+		proof.AtMost("costs below zero: the service at rest was measured while it was not", 0, "", 0),
 	}
 	if diff := cmp.Diff(want, s.Figures); diff != "" {
 		t.Error(diff)
@@ -54,6 +55,18 @@ func TestACostOfNothingIsComparedToo(t *testing.T) {
 	}
 	if !s.Figures[0].Missed() {
 		t.Error("from nothing to a second is not within twice")
+	}
+}
+
+// More was taken off for the service at rest than was used.
+func TestACostBelowZeroHoldsNothing(t *testing.T) {
+	t.Parallel()
+	var s section
+	compare(&s, []sized{
+		{1, usage{}, []result{cost(time.Second, 1, time.Second)}}, {2, usage{}, []result{cost(time.Second, -1, time.Second)}},
+	})
+	if last := s.Figures[len(s.Figures)-1]; last.Value != 1 || !last.Missed() {
+		t.Errorf("%+v", last)
 	}
 }
 
