@@ -43,7 +43,7 @@ type Options struct {
 	MaxBodyBytes int64
 	// RequestTimeout ends the context of a request; 0 for never.
 	RequestTimeout time.Duration
-	// Admit is asked before anything is done for a request but a probe's. Its error is the answer.
+	// Admit is asked before anything is done for a request that needs an identity. Its error is the answer.
 	Admit func() error
 	// Secrets are the fields whose values no error repeats.
 	Secrets models.Secrets

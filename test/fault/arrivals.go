@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// sockets are more than the service ever has open: a request waits for one of twenty connections, with fifty others.
+	// sockets are more than the service ever has open: twenty requests wait for each of its twenty connections.
 	sockets = 4000
 	// inTime is how long who has asked waits for an answer. A later one is counted as none.
 	inTime = 5 * time.Second

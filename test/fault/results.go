@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -120,9 +119,11 @@ func document(list []result) string {
 		"`make fault` has written this from what it measured; nothing in it was typed. Each scenario runs real processes of the\n"+
 		"service on a real PostgreSQL and Google's Pub/Sub server, under load, while the fault happens; a program that was not there\n"+
 		"judges the whole record of the run afterwards, by the invariants that are listed at the end.\n\n")
-	for _, m := range machines(list) {
-		fmt.Fprintf(&b, "On %s.\n", m)
+	var on []proof.Machine
+	for _, res := range list {
+		on = append(on, res.Machine)
 	}
+	b.WriteString(proof.On(on))
 	b.WriteString("\n| Promise | Scenario | Dose | Result | Commit | Date | Seed |\n|---|---|---|---|---|---|--:|\n")
 	passed := 0
 	for _, res := range list {
@@ -140,16 +141,6 @@ func document(list []result) string {
 	}
 	invariants(&b, list)
 	return b.String()
-}
-
-func machines(list []result) []string {
-	var texts []string
-	for _, res := range list {
-		if text := res.Machine.Text(); !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
-	}
-	return texts
 }
 
 // anchor is where GitHub puts a heading.

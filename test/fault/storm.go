@@ -23,8 +23,8 @@ func storms() []scenario {
 		name: "reports/storm", promise: "However reports come, the newest stands, and the same again costs nothing.",
 		about: "Three controllers of each of 200 clusters (at the short dose 100) report over three replicas, from twelve senders who " +
 			"know nothing of each other: the same again, older ones after newer ones, of generations that are past, while clients change " +
-			"the specs. What a report was answered is " +
-			"judged as it comes, by what was answered before it was sent, since the record would not hold them all.",
+			"the specs. What a report was answered is judged as it comes, by what was answered before it was sent, since the record " +
+			"would not hold them all.",
 		full: dose{times: 1_000_000}, short: dose{times: 5000}, unit: "reports", run: reportStorm,
 	}}
 }

@@ -92,9 +92,11 @@ func document(list []finding) string {
 	b.WriteString("# What the service bears\n\n" +
 		"`make load` has written this from what it measured; nothing in it was typed. Each study runs the released binary on a durable\n" +
 		"PostgreSQL and Google's Pub/Sub server of its own, all on one machine together with what makes the load.\n\n")
-	for _, m := range machines(list) {
-		fmt.Fprintf(&b, "On %s.\n", m)
+	var on []proof.Machine
+	for _, f := range list {
+		on = append(on, f.Machine)
 	}
+	b.WriteString(proof.On(on))
 	b.WriteString("\n| Study | Dose | Took | Commit | Date | Again |\n|---|---|--:|---|---|---|\n")
 	for _, f := range list {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %v | %s | %s | `%s` |\n", f.Study, f.Study, f.dose(), f.Took.Round(time.Second), f.Commit,
@@ -105,16 +107,6 @@ func document(list []finding) string {
 		f.write(&b)
 	}
 	return b.String()
-}
-
-func machines(list []finding) []string {
-	var texts []string
-	for _, f := range list {
-		if text := f.Machine.Text(); !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
-	}
-	return texts
 }
 
 // promises are all figures that have a bar.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +27,17 @@ func LookAtMachine() Machine {
 func (m Machine) Text() string {
 	gib := Number(float64(m.Memory) / (1 << 30))
 	return fmt.Sprintf("%d cores, %s GiB of memory, %s, %s, PostgreSQL %s", m.CPUs, gib, m.System, m.Go, m.Postgres)
+}
+
+// On says on which machines results were obtained, a line each.
+func On(machines []Machine) string {
+	var b strings.Builder
+	for i, m := range machines {
+		if !slices.Contains(machines[:i], m) {
+			b.WriteString("On " + m.Text() + ".\n")
+		}
+	}
+	return b.String()
 }
 
 // Commit is that of the sources, with a mark when they differ from it; "unknown" outside a repository.

@@ -162,7 +162,7 @@ func (c *Chain) log(g *gin.Context, x *Exchange, status int, elapsed time.Durati
 // admit turns away for what there is no room, before anything is read or looked up for it: when more comes than can be
 // done, what is spent on those who are refused is missing for the others.
 func (c *Chain) admit(g *gin.Context) {
-	if c.open[g.FullPath()] {
+	if c.anybodys(g) {
 		return
 	}
 	if err := c.Admit(); err != nil {
@@ -171,9 +171,15 @@ func (c *Chain) admit(g *gin.Context) {
 	}
 }
 
+// anybodys reports whether a request needs no identity: its route is open, or there is none.
+func (c *Chain) anybodys(g *gin.Context) bool {
+	route := g.FullPath()
+	return route == "" || c.open[route]
+}
+
 // identify establishes the actor, on every route that is not open.
 func (c *Chain) identify(g *gin.Context) {
-	if route := g.FullPath(); route == "" || c.open[route] {
+	if c.anybodys(g) {
 		return
 	}
 	actor, err := c.gate.actor(g.Request)
