@@ -118,7 +118,7 @@ func TestTrap22_StatementsAreBounded(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, f fixture) {
 		id := f.create(t, "one").ID
-		pool, err := database.Open(t.Context(), database.Options{URL: f.url, StatementTimeout: 100 * time.Millisecond})
+		pool, err := database.Open(t.Context(), database.Options{URL: f.url, StatementTimeout: time.Second})
 		must(t, err)
 		t.Cleanup(pool.Close)
 		db := pool.Resources(f.kind)
