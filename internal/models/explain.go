@@ -103,7 +103,7 @@ func (g Registry) whoMayCome(o Object) string {
 	case o.Platform == "":
 		return "Its spec names no platform.type, and those who are registered work on these platforms only: " + elsewhere + "."
 	}
-	return fmt.Sprintf("Nobody is registered for platform %s, but for: %s.", o.Platform, elsewhere)
+	return fmt.Sprintf("No controller is registered for platform %s, only for: %s.", o.Platform, elsewhere)
 }
 
 func openingOfTheEnd(o Object) []string {

@@ -261,7 +261,7 @@ func TestExplainWhoMayCome(t *testing.T) {
 		{KindNodePool, "", nil, "No controller is registered for any node pool."},
 		{KindCluster, "gcp", registry, "Registered for it: dns."},
 		{KindCluster, "aws", registry, "Registered for it: dns, net."},
-		{KindCluster, "gpc", registry, "Nobody is registered for platform gpc, but for: aws, gcp."},
+		{KindCluster, "gpc", registry, "No controller is registered for platform gpc, only for: aws, gcp."},
 		{KindCluster, "", registry, "Its spec names no platform.type, and those who are registered work on these platforms only: aws, gcp."},
 		{KindNodePool, "aws", registry, "Registered for it: dns."},
 		{KindNodePool, "", registry, "Registered for it: dns, nodes."},
