@@ -13,6 +13,7 @@ import (
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/client"
 	"github.com/cls-backend/cls-backend/test/fault/history"
+	"github.com/cls-backend/cls-backend/test/pubsub"
 )
 
 // robot is whom controllers call as.
@@ -56,7 +57,7 @@ func (w *world) startControllers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		end, err := w.pubsub.subscribe(ctx, of.Name, false, c.handle)
+		end, err := pubsub.Subscribe(ctx, w.pubsub.conn, of.Name, false, c.handle)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/cls-backend/cls-backend/internal/dev"
 	"github.com/cls-backend/cls-backend/test/fault/checker"
 	"github.com/cls-backend/cls-backend/test/proof"
+	"github.com/cls-backend/cls-backend/test/pubsub"
 )
 
 // The doses.
@@ -57,7 +58,7 @@ func scenarios() []scenario {
 // leftOut says why a scenario cannot be played here; nil for one that can.
 func (s scenario) leftOut(ctx context.Context) (err error) {
 	if s.emulator {
-		_, err = emulatorJar()
+		_, err = pubsub.Emulator()
 	}
 	if s.previous {
 		_, err = previousRelease(ctx)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/cls-backend/cls-backend/internal/dev"
 	"github.com/cls-backend/cls-backend/test/fault/history"
+	"github.com/cls-backend/cls-backend/test/pubsub"
 )
 
 const (
@@ -162,7 +163,7 @@ func (w *world) startPubSub(ctx context.Context) (err error) {
 		return err
 	}
 	w.atEnd(w.pubsub.close)
-	subscribed, err := w.pubsub.subscribe(ctx, "record", true, w.record.deliver)
+	subscribed, err := pubsub.Subscribe(ctx, w.pubsub.conn, "record", true, w.record.deliver)
 	if err != nil {
 		return err
 	}
