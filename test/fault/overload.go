@@ -81,7 +81,7 @@ func overload(ctx context.Context, w *world, d dose) ([]figure, error) {
 	figures := []figure{
 		measured("peak", peak, "answers a second"),
 		measured("of which done at three times that", good, "answers a second"),
-		atLeast("which is, of the peak", good/peak, "", goodShare),
+		w.atFull(atLeast("which is, of the peak", good/peak, "", goodShare)),
 		measured("requests meanwhile", float64(len(during)), ""),
 		measured("of which refused (503 or 429, with Retry-After)", float64(numberOf(during, arrival.refused)), ""),
 		atMost("of which answered with something else, or not at all",

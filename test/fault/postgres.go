@@ -75,8 +75,12 @@ func postgresRestarts(ctx context.Context, w *world, d dose) ([]figure, error) {
 
 // over ends the load, waits until all is well, and adds what every scenario measures to what one has.
 func (w *world) over(ctx context.Context, l *load, fault string, began time.Time, figures ...figure) ([]figure, error) {
+	racer := w.client("race", owner)
+	if len(l.living()) == 0 {
+		l.create(ctx, racer, w.rng)
+	}
 	if items := l.living(); len(items) > 0 { // A short dose may have had no contest that can be judged.
-		l.race(ctx, w.client("race", owner), w.rng, items[len(items)-1])
+		l.race(ctx, racer, w.rng, items[len(items)-1])
 	}
 	if err := l.end(); err != nil {
 		return nil, err
@@ -88,6 +92,9 @@ func (w *world) over(ctx context.Context, l *load, fault string, began time.Time
 		}
 	}
 	settled, err := w.settle(ctx, fault)
+	for _, it := range l.living() { // Nor may it have seen anything Ready.
+		l.get(ctx, racer, w.rng, it)
+	}
 	figures = append(l.figures(), figures...)
 	return append(figures, measured("single tries that got no answer, or a 5xx", float64(failed), ""), settled), err
 }

@@ -96,4 +96,13 @@ func atLeast(what string, value float64, unit string, bar float64) figure {
 	return proof.AtLeast(what, value, unit, bar)
 }
 
+// atFull keeps a figure's bar for the full dose: what a few seconds, on a machine that other worlds have too, say of a
+// trend or a share is noise.
+func (w *world) atFull(f figure) figure {
+	if w.rig.options.short {
+		f.Bar = nil
+	}
+	return f
+}
+
 func thousands(n int) string { return proof.Thousands(n) }

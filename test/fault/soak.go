@@ -75,8 +75,8 @@ func soak(ctx context.Context, w *world, d dose) ([]figure, error) {
 		measured("indexes in the end", float64(last.indexes)/(1<<20), "MiB"),
 	}
 	for i, r := range w.replicas[1:] {
-		figures = append(figures, flat("memory of "+r.name, "MiB", list, func(s sample) float64 { return s.memory[i] })...)
-		figures = append(figures, flat("goroutines of "+r.name, "", list, func(s sample) float64 { return s.goroutines[i] })...)
+		figures = append(figures, w.flat("memory of "+r.name, "MiB", list, func(s sample) float64 { return s.memory[i] })...)
+		figures = append(figures, w.flat("goroutines of "+r.name, "", list, func(s sample) float64 { return s.goroutines[i] })...)
 	}
 	return w.over(ctx, l, "a soak", began, figures...)
 }
@@ -132,7 +132,7 @@ func (w *world) sample(ctx context.Context) (s sample, err error) {
 }
 
 // flat compares the median of the last quarter with that of the second.
-func flat(what, unit string, list []sample, of func(sample) float64) []figure {
+func (w *world) flat(what, unit string, list []sample, of func(sample) float64) []figure {
 	median := func(part []sample) float64 {
 		values := make([]float64, 0, len(part))
 		for _, s := range part {
@@ -145,6 +145,6 @@ func flat(what, unit string, list []sample, of func(sample) float64) []figure {
 	second, last := median(list[quarter:max(quarter+1, 2*quarter)]), median(list[len(list)-max(1, quarter):])
 	return []figure{
 		measured(what+", median of the last quarter", last, unit),
-		atMost("which is, of that of the second", last/second, "", steady),
+		w.atFull(atMost("which is, of that of the second", last/second, "", steady)),
 	}
 }
