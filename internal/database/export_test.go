@@ -14,6 +14,13 @@ import (
 // Translate lets the tests hold the table of errors.
 func Translate(err error) error { return translate("test", err) }
 
+// ScanLabels scans the text of a jsonb.
+func ScanLabels(text []byte) (map[string]string, error) {
+	var l labels
+	err := l.ScanBytes(text)
+	return l, err
+}
+
 // OfNodePools names the tables of node pools in a statement on clusters.
 func OfNodePools(onClusters string) string { return ofNodePools.Replace(onClusters) }
 

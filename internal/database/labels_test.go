@@ -1,8 +1,10 @@
 package database_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"testing"
 
@@ -52,6 +54,32 @@ func TestTheIndexOfLabelsFollows(t *testing.T) {
 			})
 		})
 	})
+}
+
+// TestLabelsAsTheyAre: whatever texts they are, and whatever else is in their place, they come as encoding/json reads what
+// PostgreSQL writes.
+func TestLabelsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	text := rapid.OneOf(rapid.StringMatching(`[a-z./-]{0,5}`), rapid.StringMatching(`[a":, {}\\é]{0,6}`))
+	rapid.Check(t, func(rt *rapid.T) {
+		drawn := rapid.MapOfN(text, rapid.OneOf(text.AsAny(), rapid.Just[any](nil)), 0, 4).Draw(rt, "labels")
+		text, err := json.Marshal(drawn)
+		must(t, err)
+		written := value[string](t, f, `SELECT $1::jsonb::text`, string(text))
+		var want map[string]string
+		if err := json.Unmarshal([]byte(written), &want); err != nil {
+			rt.Fatal(err)
+		}
+		if got, err := database.ScanLabels([]byte(written)); err != nil || !maps.Equal(got, want) {
+			rt.Fatalf("%s: %v, %v", written, got, err)
+		}
+	})
+	for _, text := range []string{``, `[]`, `{"a": 1}`, `{"a": "b"`} {
+		if got, err := database.ScanLabels([]byte(text)); err == nil {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
 }
 
 // TestLabelsOfOldClusters: those that were there before the index are in it after the

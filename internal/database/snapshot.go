@@ -115,7 +115,7 @@ func (s *statements) fields(c *models.Resource) []any {
 	}
 	return []any{
 		&c.ID, &c.Name, own, &c.Description, &c.Paused, &c.DeletionProtection, &c.CreatedBy,
-		&c.Generation, &c.ResourceVersion, &c.Labels, (*[]byte)(&c.Spec), &c.CreatedAt, &c.UpdatedAt, &c.DeletionTimestamp,
+		&c.Generation, &c.ResourceVersion, (*labels)(&c.Labels), (*[]byte)(&c.Spec), &c.CreatedAt, &c.UpdatedAt, &c.DeletionTimestamp,
 		&c.Platform, &c.GenerationStartedAt, (*[]byte)(&c.Status), &c.Holders,
 	}
 }
