@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"strconv"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -52,17 +54,24 @@ func cause(message string, errs []error) error {
 	return &models.Error{Code: v1.CodeInternal, Message: message, Err: errors.Join(errs...)}
 }
 
-// writeJSON writes a body that is JSON already as it is, and encodes any other. That
-// the caller has left meanwhile is no failure.
+// writeJSON writes a body that is JSON already as it is, and encodes any other.
 func writeJSON(w io.Writer, body any) error {
 	if ready, ok := body.(interface{ JSON() []byte }); ok {
-		_, _ = w.Write(ready.JSON())
+		send(w, ready.JSON())
 		return nil
 	}
 	text, err := json.Marshal(body)
-	if err != nil {
-		return err
+	if err == nil {
+		send(w, text)
+	}
+	return err
+}
+
+// send writes a whole body and says its length before, as net/http does by itself for the shortest only: so HEAD tells it
+// too, and nothing is cut into chunks. That the caller has left meanwhile is no failure.
+func send(w io.Writer, text []byte) {
+	if answer, ok := w.(http.ResponseWriter); ok {
+		answer.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	}
 	_, _ = w.Write(text)
-	return nil
 }

@@ -275,9 +275,11 @@ func TestActor_ReachesTheOutbox(t *testing.T) {
 func TestHead_IsAGetWithoutABody(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t)
-	path := clusters + "/" + b.create(ada, `{"name":"orders"}`).ID
+	path := clusters + "/" + b.create(ada, `{"name":"orders","spec":{"notes":"`+strings.Repeat("long ", 1000)+`"}}`).ID
 	server := httptest.NewServer(b.server)
 	t.Cleanup(server.Close)
+	b.get(ada, path).is(200)                                             // It stores the status, which is written with spaces from then on.
+	lengths := map[string]int64{path: int64(len(b.get(ada, path).body))} // What is long is not sent in chunks either.
 	for path, status := range map[string]int{path: 200, "/livez": 200, "/openapi.yaml": 200, "/nope": 404, path + "/reconcile": 405} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodHead, server.URL+path, http.NoBody)
 		if err != nil {
@@ -295,6 +297,9 @@ func TestHead_IsAGetWithoutABody(t *testing.T) {
 		_ = answer.Body.Close()
 		if answer.StatusCode != status || body.Len() > 0 || status == 200 && strings.HasPrefix(path, clusters) && answer.Header.Get("ETag") == "" {
 			t.Errorf("HEAD %s: %d with %d bytes, headers %v", path, answer.StatusCode, body.Len(), answer.Header)
+		}
+		if want := lengths[path]; want > 0 && answer.ContentLength != want {
+			t.Errorf("HEAD %s: a length of %d, want %d", path, answer.ContentLength, want)
 		}
 	}
 }
