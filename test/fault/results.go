@@ -106,10 +106,24 @@ func (r *rig) writeDocument() error {
 	if err != nil || len(list) == 0 {
 		return err
 	}
+	if err := proof.PublishPromises(r.options.out, "faults", promised(list)); err != nil {
+		return err
+	}
 	if err := os.WriteFile(filepath.Join(r.options.out, "faults.md"), []byte(document(list)), 0o600); err != nil {
 		return fmt.Errorf("write the document: %w", err)
 	}
 	return nil
+}
+
+// promised is what the scenarios promise.
+func promised(list []result) []proof.Promise {
+	var all []proof.Promise
+	for _, res := range list {
+		all = append(all, proof.Promise{
+			What: res.Promise, Test: res.Scenario, Link: "faults.md#" + anchor(res.Scenario), Dose: res.Dose, Held: res.Passed,
+		})
+	}
+	return all
 }
 
 // document is the results as Markdown.
@@ -150,7 +164,7 @@ func anchor(heading string) string { return strings.ReplaceAll(heading, "/", "")
 func section(b *strings.Builder, res result) {
 	fmt.Fprintf(b, "\n## %s\n\n%s\n\n", res.Scenario, res.About)
 	for _, f := range res.Figures {
-		fmt.Fprintf(b, "- %s\n", f.Text())
+		fmt.Fprintf(b, "- %s%s\n", f.Text(), map[bool]string{true: ", **missed**"}[f.Missed()])
 	}
 	var examined []string
 	for _, i := range res.Report.Results {

@@ -72,7 +72,7 @@ func TestDocument(t *testing.T) {
 	}
 	for _, want := range []string{
 		"2 cores, 8 GiB of memory, linux/amd64, go1, PostgreSQL 15", "1 of 2 held", "1,000 kills | held, 1m30s | abc | 2026-03-01 | 7 |",
-		"**failed**", "it was lost", "I1 12,345 (**1 violated**), I2 does not apply (nobody listens)", "5,000 calls", "lost: 2 (at most 0)",
+		"**failed**", "it was lost", "I1 12,345 (**1 violated**), I2 does not apply (nobody listens)", "5,000 calls", "lost: 2 (at most 0), **missed**",
 		"go run ./test/fault -run '^kill/points$' -dose full -seed 7", "| I1 | It is there. | 24,690 | 2 |",
 	} {
 		if !strings.Contains(string(text), want) {

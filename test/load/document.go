@@ -72,6 +72,9 @@ func writeDocument(all []study, o options) error {
 	if len(list) == 0 {
 		return nil
 	}
+	if err := proof.PublishPromises(o.out, "load", promised(list)); err != nil {
+		return err
+	}
 	files := map[string][]byte{"load.md": []byte(document(list))}
 	for _, f := range list {
 		for i, p := range f.Plots {
@@ -102,35 +105,29 @@ func document(list []finding) string {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %v | %s | %s | `%s` |\n", f.Study, f.Study, f.dose(), f.Took.Round(time.Second), f.Commit,
 			f.Began.Format(time.DateOnly), f.command())
 	}
-	promises(&b, list)
 	for _, f := range list {
 		f.write(&b)
 	}
 	return b.String()
 }
 
-// promises are all figures that have a bar.
-func promises(b *strings.Builder, list []finding) {
-	b.WriteString("\n## Promises\n\n| Study | Promise | Bar | Result | |\n|---|---|--:|--:|---|\n")
-	held, all := 0, 0
+// promised are all figures that have a bar, and that a study can be made at all where one could not.
+func promised(list []finding) []proof.Promise {
+	var all []proof.Promise
 	for _, f := range list {
+		row := proof.Promise{Test: f.Study, Link: "load.md#" + f.Study, Dose: f.dose() + ", " + f.Took.Round(time.Second).String()}
 		if f.Error != "" {
-			fmt.Fprintf(b, "| [%s](#%s) | that it can be made | | | **failed** |\n", f.Study, f.Study)
+			row.What = "that it can be measured"
+			all = append(all, row)
 		}
 		for _, figure := range f.Figures {
-			if figure.Bar == nil {
-				continue
+			if figure.Bar != nil {
+				row.What, row.Result, row.Held = figure.What+": "+figure.Promise(), figure.Amount(), !figure.Missed()
+				all = append(all, row)
 			}
-			all++
-			verdict := "**missed**"
-			if !figure.Missed() {
-				verdict = "held"
-				held++
-			}
-			fmt.Fprintf(b, "| [%s](#%s) | %s | %s | %s | %s |\n", f.Study, f.Study, cell(figure.What), figure.Promise(), figure.Amount(), verdict)
 		}
 	}
-	fmt.Fprintf(b, "\n%d of %d held.\n", held, all)
+	return all
 }
 
 // write adds a finding in full.
@@ -141,7 +138,7 @@ func (f finding) write(b *strings.Builder) {
 	}
 	b.WriteString("\n")
 	for _, figure := range f.Figures {
-		fmt.Fprintf(b, "- %s\n", figure.Text())
+		fmt.Fprintf(b, "- %s%s\n", figure.Text(), map[bool]string{true: ", **missed**"}[figure.Missed()])
 	}
 	for i, p := range f.Plots {
 		fmt.Fprintf(b, "\n![%s](%s)\n", p.Title, plotFile(f.Study, i))
@@ -166,10 +163,7 @@ func (t *table) write(b *strings.Builder) {
 func line(cells []string) string {
 	safe := make([]string, len(cells))
 	for i, c := range cells {
-		safe[i] = cell(c)
+		safe[i] = proof.Cell(c)
 	}
 	return "| " + strings.Join(safe, " | ") + " |"
 }
-
-// cell is a text that does not end its cell.
-func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -63,8 +63,7 @@ func TestDocument(t *testing.T) {
 	for _, want := range []string{
 		"2 cores, 8 GiB of memory, linux/amd64, go1, PostgreSQL 15",
 		"go run ./test/load -plan load -run '^sizes$' -dose short -seed 7", "-run '^well$' -dose full",
-		"| get | at most 2 | 2.50 times | **missed** |", "| rate | at least 1 | 1 | held |", "| lost | at most 0 | 0 | held |", "2 of 3 held.",
-		"| [broken](#broken) | that it can be made | | | **failed** |", "```\nnobody answered\n```",
+		"- get: 2.50 times (at most 2), **missed**\n", "- rate: 1 (at least 1)\n", "```\nnobody answered\n```",
 		"## sizes\n\nWhat sizes is.\n", "- clusters: 10,000\n", "![By size](load-sizes-1.svg)",
 		"What it costs:\n\n| Operation | us |\n|---|--:|\n| a\\|b | 1,234 |\n",
 	} {
@@ -72,7 +71,17 @@ func TestDocument(t *testing.T) {
 			t.Errorf("the document lacks %q:\n%s", want, text)
 		}
 	}
-	if strings.Contains(text, "| clusters |") {
+	promises := read(t, filepath.Join(o.out, "README.md"))
+	for _, want := range []string{
+		"2 of 4 promises hold", "| get: at most 2 | [sizes](load.md#sizes) | short, 0s | **missed**: 2.50 times |",
+		"| lost: at most 0 | [well](load.md#well) | full, 0s | holds: 0 |",
+		"| that it can be measured | [broken](load.md#broken) | short, 0s | **missed** |",
+	} {
+		if !strings.Contains(promises, want) {
+			t.Errorf("the table of promises lacks %q:\n%s", want, promises)
+		}
+	}
+	if strings.Contains(promises, "| clusters") {
 		t.Error("a figure without a bar is no promise")
 	}
 	if plot := read(t, filepath.Join(o.out, "load-sizes-1.svg")); !strings.HasPrefix(plot, "<svg") {

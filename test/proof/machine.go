@@ -40,11 +40,16 @@ func On(machines []Machine) string {
 	return b.String()
 }
 
-// Commit is that of the sources, with a mark when they differ from it; "unknown" outside a repository.
+// Commit is that of the sources, with a mark when they differ from it; "unknown" outside a repository. What has been
+// proved so far is no source.
 func Commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*").Output()
+	commit, err := exec.CommandContext(ctx, "git", "rev-parse", "--short=12", "HEAD").Output()
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(out))
+	changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", ":/", ":(top,exclude)docs/proof").Output()
+	if err != nil || len(changed) > 0 {
+		return strings.TrimSpace(string(commit)) + "-dirty"
+	}
+	return strings.TrimSpace(string(commit))
 }
