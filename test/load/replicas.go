@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cls-backend/cls-backend/test/proof"
+)
+
+// replicasStudy is what more processes of the service do, and what they cost.
+func replicasStudy() study {
+	return study{
+		name: "replicas",
+		about: "One, two and three processes of the service on one PostgreSQL and one Pub/Sub, at 10,000 clusters. 24 connections, shared\n" +
+			"out among the processes, each send one request after the other: 60 % get, 20 % report changed, 10 % list of 50, 5 % create and\n" +
+			"5 % report unchanged. Judged are the memory of each process after the load, and that the background work is not done twice:\n" +
+			"every wake-up of the fleet, as the schedule says, wrote one event, and none was written without. What the figures do not\n" +
+			"contain: the gain of more machines. All processes, PostgreSQL, Pub/Sub and what makes the load share the cores of one machine,\n" +
+			"which are busy with one process already, so that more of them give no more requests here; what the figure tells is what it\n" +
+			"costs to have them.",
+		run: studyReplicas,
+	}
+}
+
+// replicated is how many connections the requests come over, whatever the number of processes: 1, 2 and 3 divide it.
+const replicated = 24
+
+func studyReplicas(ctx context.Context, l *lab) (s section, err error) {
+	r, err := l.rig(ctx, dosed(l, 400, studied), false)
+	defer func() { err = errors.Join(err, r.stop()) }()
+	if err != nil {
+		return s, err
+	}
+	fleet := replicas{rig: r, addrs: []string{r.apiAddr}, all: []*process{r.service}}
+	defer func() { err = errors.Join(err, fleet.stopOthers()) }()
+	t := table{Title: "By the number of processes:", Header: []string{
+		"Processes", "requests /s", "p50 ms", "p99 ms", "CPU us a request, service", "PostgreSQL", "memory of each, MiB", "wake-ups", "events",
+	}}
+	p := proof.Plot{
+		Title: "Requests a second by processes, on one machine", X: proof.Axis{Label: "processes of the service"},
+		Y: proof.Axis{Label: "requests a second"}, Series: []proof.Series{{Name: "all requests"}},
+	}
+	var rates []float64
+	for n := 1; n <= 3; n++ {
+		if err := fleet.growTo(ctx, n); err != nil {
+			return s, err
+		}
+		at, err := fleet.measure(ctx, l)
+		if err != nil {
+			return s, fmt.Errorf("%d processes: %w", n, err)
+		}
+		rate := at.perSecond()
+		t.add(n, whole(rate), ms(percentile(at.samples, 0.5)), ms(percentile(at.samples, 0.99)), whole(at.perOperation(at.used.process)),
+			whole(at.perOperation(at.used.postgres)), at.memories(), len(at.watched.wakes), at.watched.total())
+		p.Series[0].Points = append(p.Series[0].Points, proof.Point{X: float64(n), Y: rate})
+		rates = append(rates, rate)
+		of := fmt.Sprintf("%d of the service: ", n)
+		s.Figures = append(s.Figures,
+			proof.Measured(of+"requests", rate, "a second"),
+			proof.AtMost(of+"memory of the largest after the load", slices.Max(at.memory), "MiB", memoryBar),
+			proof.AtMost(of+"wake-ups that wrote no event or two", float64(at.watched.unequal()), "", 0))
+	}
+	s.Figures = append(s.Figures, proof.Measured("requests a second with three, by those with one", rates[2]/rates[0], ""))
+	s.Tables, s.Plots = []table{t}, []proof.Plot{p}
+	return s, nil
+}
+
+// replicas are processes of the service on one rig, of which the first is the rig's own.
+type replicas struct {
+	rig   *rig
+	addrs []string
+	all   []*process
+}
+
+// growTo starts further ones.
+func (f *replicas) growTo(ctx context.Context, n int) error {
+	for len(f.all) < n {
+		p, addr, err := f.rig.launch(ctx)
+		if err != nil {
+			return err
+		}
+		f.all, f.addrs = append(f.all, p), append(f.addrs, addr)
+		if err := f.rig.ready(ctx, addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopOthers ends all but the first.
+func (f *replicas) stopOthers() error {
+	var errs []error
+	for _, p := range f.all[1:] {
+		errs = append(errs, p.stop())
+	}
+	return errors.Join(errs...)
+}
+
+// together is what came of a number of replicas.
+type together struct {
+	result
+
+	watched watched
+	memory  []float64 // of each, in MiB
+}
+
+func (t together) memories() string {
+	text := ""
+	for i, m := range t.memory {
+		if i > 0 {
+			text += ", "
+		}
+		text += proof.Number(m)
+	}
+	return text
+}
+
+// measure puts the mix on all of them, after a load that does not count, and puts the fleet back.
+func (f *replicas) measure(ctx context.Context, l *lab) (t together, err error) {
+	if err := f.rig.rest(ctx); err != nil {
+		return t, err
+	}
+	if _, err := f.load(ctx, dosed(l, 50*time.Millisecond, 3*time.Second)); err != nil {
+		return t, err
+	}
+	d := dosed(l, time.Second, 45*time.Second)
+	before, err := f.used(ctx)
+	if err != nil {
+		return t, err
+	}
+	var both errgroup.Group
+	both.Go(func() (err error) {
+		began := time.Now()
+		t.samples, err = f.load(ctx, d)
+		t.elapsed = time.Since(began)
+		return err
+	})
+	both.Go(func() (err error) {
+		t.watched, err = f.rig.watch(ctx, d, min(d, lookEvery))
+		return err
+	})
+	if err := both.Wait(); err != nil {
+		return t, err
+	}
+	after, err := f.used(ctx)
+	if err != nil {
+		return t, err
+	}
+	t.used = after.minus(before)
+	for _, p := range f.all {
+		bytes, err := residentMemory(p.pid())
+		if err != nil {
+			return t, err
+		}
+		t.memory = append(t.memory, float64(bytes)/(1<<20))
+	}
+	return t, f.rig.settle(ctx)
+}
+
+// used is what all of them and PostgreSQL have used so far.
+func (f *replicas) used(ctx context.Context) (usage, error) {
+	u, err := (&bench{rig: f.rig}).used(ctx, nil, f.rig.db)
+	if err != nil {
+		return u, err
+	}
+	for _, p := range f.all {
+		cpu, err := processCPU(p.pid())
+		if err != nil {
+			return u, err
+		}
+		u.process += cpu
+	}
+	return u, nil
+}
+
+// load puts the mix on each of them at the same time.
+func (f *replicas) load(ctx context.Context, d time.Duration) ([]sample, error) {
+	var (
+		group errgroup.Group
+		kept  = make([][]sample, len(f.addrs))
+		count atomic.Int64 // no two requests have a number, whichever replica they go to
+	)
+	for i, addr := range f.addrs {
+		group.Go(func() (err error) {
+			kept[i], err = generate(ctx, addr, replicated/len(f.addrs), d, func(rng *rand.Rand, _ int) []request {
+				return []request{mixed(rng, f.rig.options.clusters, int(count.Add(1)))}
+			})
+			return err
+		})
+	}
+	err := group.Wait()
+	return slices.Concat(kept...), err
+}
+
+// mixed is one request of the mix. Reports that change something are on the first half of the fleet, so that those of the
+// second half stay as they are.
+func mixed(rng *rand.Rand, n, k int) request {
+	switch dice := rng.IntN(20); {
+	case dice < 12:
+		return get(rng.IntN(n))
+	case dice < 16:
+		return changedReport(rng, n/2, k)
+	case dice < 18:
+		return lists(n)[0].next(rng, k)
+	case dice < 19:
+		return create(k)
+	default:
+		i, slot := n/2+rng.IntN(n-n/2), rng.IntN(3)
+		return put(i, slot, report(i, slot))
+	}
+}
