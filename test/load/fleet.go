@@ -195,7 +195,9 @@ const reportColumns = "controller_name, observed_generation, conditions, metadat
 	"failed, error_type, available_generation, updated_at, stored_at, counted_at, moved_at, created_at, available_changed_at"
 
 // reportFields are the columns of a report on a cluster, as reportRow fills them.
-func reportFields() []string { return append([]string{"cluster_id"}, strings.Split(reportColumns, ", ")...) }
+func reportFields() []string {
+	return append([]string{"cluster_id"}, strings.Split(reportColumns, ", ")...)
+}
 
 // What follows from the clusters $1 up to, but without, $2: the reports on their node pools, and what the triggers would
 // have done for labels.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -112,14 +113,11 @@ type together struct {
 }
 
 func (t together) memories() string {
-	text := ""
+	texts := make([]string, len(t.memory))
 	for i, m := range t.memory {
-		if i > 0 {
-			text += ", "
-		}
-		text += proof.Number(m)
+		texts[i] = proof.Number(m)
 	}
-	return text
+	return strings.Join(texts, ", ")
 }
 
 // measure puts the mix on all of them, after a load that does not count, and puts the fleet back.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/cls-backend/cls-backend/test/proof"
@@ -65,23 +64,26 @@ func (s *section) add(f steadied, name string, judged bool) {
 		t.add(l.name, l.clusters, whole(l.must), l.events, l.least, l.most)
 	}
 	s.Tables = append(s.Tables, t)
-	s.Plots = append(s.Plots, overTime("steady, "+name, min(f.took/3, 10*time.Second), []line99{
-		{"reads, p99", f.reads.samples, 0.99}, {"reports, p99", f.reports, 0.99}, {"event to eighth report, p99", f.answered, 0.99},
-		{"wake-ups late, p99", lateness, 0.99}, {"wake-ups late, p50", lateness, 0.5},
+	s.Plots = append(s.Plots, overTime("steady, "+name, min(f.took/3, 10*time.Second), []lineOver{
+		{"reads, p99", f.reads.samples, 0.99},
+		{"reports, p99", f.reports, 0.99},
+		{"event to eighth report, p99", f.answered, 0.99},
+		{"wake-ups late, p99", lateness, 0.99},
+		{"wake-ups late, p50", lateness, 0.5},
 	}))
 }
 
-// line99 is a line of a plot over time: a percentile of some samples.
-type line99 struct {
+// lineOver is a line of a plot over time: a percentile of some samples.
+type lineOver struct {
 	name    string
 	samples []sample
 	share   float64
 }
 
 // overTime draws a percentile of the samples of every so long.
-func overTime(title string, every time.Duration, lines []line99) proof.Plot {
+func overTime(title string, every time.Duration, lines []lineOver) proof.Plot {
 	p := proof.Plot{
-		Title: title, X: proof.Axis{Label: fmt.Sprintf("seconds, in steps of %s", proof.Number(every.Seconds()))},
+		Title: title, X: proof.Axis{Label: "seconds, in steps of " + proof.Number(every.Seconds())},
 		Y: proof.Axis{Label: "ms", Log: true},
 	}
 	for _, l := range lines {
