@@ -22,11 +22,11 @@ func replicasStudy() study {
 		name: "replicas",
 		about: "One, two and three processes of the service on one PostgreSQL and one Pub/Sub, at 10,000 clusters. 24 connections, shared\n" +
 			"out among the processes, each send one request after the other: 60 % get, 20 % report changed, 10 % list of 50, 5 % create and\n" +
-			"5 % report unchanged. In three rounds; the middle one counts. Judged are the memory of each process after the load, and that the background work is not done twice:\n" +
-			"every wake-up of the fleet, as the schedule says, wrote one event, and none was written without. What the figures do not\n" +
-			"contain: the gain of more machines. All processes, PostgreSQL, Pub/Sub and what makes the load share the cores of one machine,\n" +
-			"which are busy with one process already, so that more of them give no more requests here; what the figure tells is what it\n" +
-			"costs to have them.",
+			"5 % report unchanged. There are three rounds, of which the middle one counts. Judged are the memory of each process after the\n" +
+			"load, and that the background work is not done twice: every wake-up of the fleet, as the schedule says, wrote one event, and\n" +
+			"none was written without. What the figures do not contain: the gain of more machines. All processes, PostgreSQL, Pub/Sub and\n" +
+			"what makes the load share the cores of one machine, which are busy with one process already, so that more of them give no\n" +
+			"more requests here; what the figures tell is what it costs to have them.",
 		run: studyReplicas,
 	}
 }

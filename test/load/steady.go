@@ -30,8 +30,10 @@ func steadyStudy() study {
 			"on the database's clock and read from the schedule; a pass runs every second, so that up to a second is its nature), and that\n" +
 			"each wake-up wrote one event and each cluster was woken as often as its lane says. Then the same with all clusters in\n" +
 			"attention, 333 events a second, on Google's emulator of Pub/Sub where it is installed, without a bar: it is what this machine\n" +
-			"does of that. What it cannot do stays in Pub/Sub and in the outbox, where one event at most waits for a cluster. What the figures do not contain: the node pools are out of the schedule; the eight controllers share one\n" +
-			"subscription, as what eight cost is Pub/Sub's business; and what makes the load, and Pub/Sub, take their part of the same two cores.",
+			"does of that. What it cannot do waits in the outbox, where a cluster has one such event at most, and in Pub/Sub; the events that\n" +
+			"the controllers have not had are counted at once there, and in the first part a minute after the end. What the figures do not\n" +
+			"contain: the node pools are out of the schedule; the eight controllers share one subscription, as what eight cost is Pub/Sub's\n" +
+			"business; and what makes the load, and Pub/Sub, take their part of the same two cores.",
 		run: studySteady,
 	}
 }

@@ -68,7 +68,9 @@ func (s *section) add(f steadied) {
 		proof.Measured(at+"write-ahead log", float64(f.used.wal)/1000/f.took.Seconds(), "kB a second"),
 		proof.Measured(at+"events not yet published at the end", float64(f.unpublished), ""))
 
-	t := table{Title: "The lanes, " + f.name + ":", Header: []string{"Lane", "clusters", "events due", "written", "of a cluster, least", "most"}}
+	t := table{Title: "The lanes, " + f.name + ":", Header: []string{
+		"Lane", "clusters", "events due", "written", "of a cluster, least", "most",
+	}}
 	for _, l := range f.lanes {
 		t.add(l.name, l.clusters, whole(l.must), l.events, l.least, l.most)
 	}
