@@ -166,7 +166,7 @@ func (f filling) tables() []filled {
 			},
 		},
 		{
-			"controller_status", append([]string{"cluster_id"}, strings.Split(reportColumns, ", ")...), 3,
+			"controller_status", reportFields(), 3,
 			func(k int) []any { return reportRow(k/3, report(k/3, k%3), f.then) },
 		},
 		{
@@ -193,6 +193,11 @@ func (f filling) tables() []filled {
 // reportColumns are those of a report but for what it is on.
 const reportColumns = "controller_name, observed_generation, conditions, metadata, last_error, available, content, signal, " +
 	"failed, error_type, available_generation, updated_at, stored_at, counted_at, moved_at, created_at, available_changed_at"
+
+// reportFields are the columns of a report on a cluster, as reportRow fills them.
+func reportFields() []string {
+	return append([]string{"cluster_id"}, strings.Split(reportColumns, ", ")...)
+}
 
 // What follows from the clusters $1 up to, but without, $2: the reports on their node pools, and what the triggers would
 // have done for labels.

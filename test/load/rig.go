@@ -162,11 +162,19 @@ func (r *rig) urlOf(database string) string {
 // startService runs the released binary with the settings of production, but for where
 // things are, and waits until it takes traffic.
 func (r *rig) startService(ctx context.Context) error {
-	port, err := freePort(ctx)
-	if err != nil {
+	var err error
+	if r.service, r.apiAddr, err = r.launch(ctx); err != nil {
 		return err
 	}
-	r.apiAddr = net.JoinHostPort("127.0.0.1", port)
+	return r.ready(ctx, r.apiAddr)
+}
+
+// launch starts one process of the service, and says where it is to answer.
+func (r *rig) launch(ctx context.Context) (*process, string, error) {
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, "", err
+	}
 	cmd := exec.Command(r.options.binary, "serve") //nolint:noctx // it is ended by stop, in order
 	cmd.Env = []string{
 		"DATABASE_URL=" + r.pg.URL(), "PUBSUB_EMULATOR_HOST=" + r.pubAddr, "HOST=127.0.0.1", "PORT=" + port, "METRICS_PORT=0",
@@ -175,12 +183,16 @@ func (r *rig) startService(ctx context.Context) error {
 	if r.options.stable > 0 {
 		cmd.Env = append(cmd.Env, "RECONCILIATION_STABLE_INTERVAL="+r.options.stable.String())
 	}
+	cmd.Env = append(cmd.Env, r.options.environ...)
 	cmd.Stdout, cmd.Stderr = r.log, r.log
-	if r.service, err = start(cmd); err != nil {
-		return err
-	}
+	p, err := start(cmd)
+	return p, net.JoinHostPort("127.0.0.1", port), err
+}
+
+// ready waits until a process of the service takes traffic.
+func (r *rig) ready(ctx context.Context, addr string) error {
 	return r.poll(ctx, "the service to be ready", 10*time.Millisecond, func(ctx context.Context) (bool, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.apiAddr+"/readyz", http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", http.NoBody)
 		if err != nil {
 			return false, err
 		}
