@@ -62,6 +62,7 @@ type options struct {
 	// first woken; 0 for the service's default.
 	stable   time.Duration
 	settings map[string]string // of PostgreSQL, beside ours
+	env      []string          // of the service, in place of ours
 	// inMemory allows a dir that is no disk, where "durable" costs nothing: only for
 	// trying out the harness.
 	inMemory bool

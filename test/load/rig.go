@@ -175,6 +175,7 @@ func (r *rig) startService(ctx context.Context) error {
 	if r.options.stable > 0 {
 		cmd.Env = append(cmd.Env, "RECONCILIATION_STABLE_INTERVAL="+r.options.stable.String())
 	}
+	cmd.Env = append(cmd.Env, r.options.env...)
 	cmd.Stdout, cmd.Stderr = r.log, r.log
 	if r.service, err = start(cmd); err != nil {
 		return err
