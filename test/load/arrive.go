@@ -13,7 +13,7 @@ import (
 )
 
 // createToEvent creates clusters at rates, and has a subscriber wait for their events.
-func (l *lab) createToEvent(ctx context.Context, r *rig, raw *publisher, s *section) error {
+func (l *lab) createToEvent(ctx context.Context, r *rig, s *section) error {
 	t := table{Title: "Create to event:", Header: []string{
 		"creations /s", "p50 ms", "p99 ms", "max ms", "events", "answered p50 ms", "raw p50 ms", "raw p99 ms", "raw max ms", "p50, by raw", "generator late ms",
 	}}
@@ -23,13 +23,9 @@ func (l *lab) createToEvent(ctx context.Context, r *rig, raw *publisher, s *sect
 	}
 	for i, rate := range dosed(l, []float64{20, 200}, []float64{5, 50, 200}) {
 		due := arrivals(l.random(uint64(i)+1), rate, dosed(l, 300*time.Millisecond, 20*time.Second))
-		floor, err := r.rawToSubscriber(ctx, raw, due)
+		o, took, floor, err := l.toSubscriber(ctx, r, fmt.Sprintf("heard-%.0f-", rate), due)
 		if err != nil {
-			return fmt.Errorf("raw messages, %.0f a second: %w", rate, err)
-		}
-		o, took, err := r.toSubscriber(ctx, raw, fmt.Sprintf("heard-%.0f-", rate), due)
-		if err != nil {
-			return fmt.Errorf("%.0f creations a second: %w", rate, err)
+			return fmt.Errorf("%.0f a second: %w", rate, err)
 		}
 		p50, p99 := percentile(took, 0.5), percentile(took, 0.99)
 		for k, d := range []time.Duration{p50, p99, percentile(floor, 0.5), percentile(floor, 0.99)} {
@@ -45,7 +41,23 @@ func (l *lab) createToEvent(ctx context.Context, r *rig, raw *publisher, s *sect
 	return nil
 }
 
-// rawToSubscriber publishes messages that are due, and returns how long each took from then until a subscriber had it.
+// toSubscriber creates clusters when they are due, and returns how long each took from then until a subscriber had its event;
+// and how long raw messages take that are due then.
+func (l *lab) toSubscriber(ctx context.Context, r *rig, prefix string, due []time.Duration) (o opened, took, floor []sample, err error) {
+	raw, err := l.fresh(ctx, r)
+	if err != nil {
+		return o, nil, nil, err
+	}
+	defer func() { err = errors.Join(err, raw.close()) }()
+	if o, took, err = r.toSubscriber(ctx, raw, prefix, due); err != nil {
+		return o, nil, nil, fmt.Errorf("create: %w", err)
+	}
+	if floor, err = r.rawToSubscriber(ctx, raw, due); err != nil {
+		return o, nil, nil, fmt.Errorf("publish raw messages: %w", err)
+	}
+	return o, took, floor, nil
+}
+
 func (r *rig) rawToSubscriber(ctx context.Context, raw *publisher, due []time.Duration) (took []sample, err error) {
 	arrived, end, err := watchArrivals(ctx, raw.conn, rawTopic, "")
 	if err != nil {
@@ -56,13 +68,13 @@ func (r *rig) rawToSubscriber(ctx context.Context, raw *publisher, due []time.Du
 	if err != nil {
 		return nil, err
 	}
-	if err := r.allCome(ctx, arrived, len(due)); err != nil {
-		return nil, err
+	keys := make([]string, len(due))
+	for k := range due {
+		keys[k] = clusterID(k)
 	}
-	return arrived.since(began, due, clusterID)
+	return r.arrivals(ctx, arrived, began, due, keys)
 }
 
-// toSubscriber creates clusters when they are due, and returns how long each took from then until a subscriber had its event.
 func (r *rig) toSubscriber(ctx context.Context, raw *publisher, prefix string, due []time.Duration) (o opened, took []sample, err error) {
 	arrived, end, err := watchArrivals(ctx, raw.conn, clusterTopic, v1.ClusterCreated)
 	if err != nil {
@@ -73,40 +85,37 @@ func (r *rig) toSubscriber(ctx context.Context, raw *publisher, prefix string, d
 	if o, err = generateOpen(ctx, r.apiAddr, arriving, due, func(k int) request { return createNamed(name(k), k) }); err != nil {
 		return o, nil, err
 	}
-	if o.refused > 0 {
-		return o, nil, fmt.Errorf("%d of %d creations were refused", o.refused, len(due))
-	}
-	if err := r.allCome(ctx, arrived, len(due)); err != nil {
-		return o, nil, err
-	}
 	ids, err := r.named(ctx, prefix)
 	if err != nil {
 		return o, nil, err
 	}
-	took, err = arrived.since(o.began, due, func(k int) string { return ids[name(k)] })
-	return o, took, errors.Join(err, r.settle(ctx), r.restore(ctx, r.db))
-}
-
-func (r *rig) allCome(ctx context.Context, a *arrivalTimes, n int) error {
-	return r.poll(ctx, fmt.Sprintf("%d messages to come", n), 10*time.Millisecond, func(context.Context) (bool, error) { return a.count() >= n, nil })
-}
-
-// since is how long the messages took from when they were due. key is the ordering key of a number.
-func (a *arrivalTimes) since(began time.Time, due []time.Duration, key func(k int) string) ([]sample, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.at) != len(due) {
-		return nil, fmt.Errorf("%d messages came, of %d", len(a.at), len(due))
+	if o.refused > 0 || len(ids) != len(due) {
+		return o, nil, fmt.Errorf("of %d creations %d were refused, and %d clusters are there", len(due), o.refused, len(ids))
 	}
+	keys := make([]string, len(due))
+	for k := range due {
+		keys[k] = ids[name(k)]
+	}
+	took, err = r.arrivals(ctx, arrived, o.began, due, keys)
+	return o, took, err
+}
+
+// arrivals waits until a message with each ordering key has come, and returns how long they took from when they were due.
+func (r *rig) arrivals(ctx context.Context, a *arrivalTimes, began time.Time, due []time.Duration, keys []string) ([]sample, error) {
 	took := make([]sample, len(due))
-	for k, at := range due {
-		came, ok := a.at[key(k)]
-		if !ok {
-			return nil, fmt.Errorf("the message number %d did not come", k)
+	err := r.poll(ctx, fmt.Sprintf("%d messages to come", len(due)), 10*time.Millisecond, func(context.Context) (bool, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for k, at := range due {
+			came, ok := a.at[keys[k]]
+			if !ok {
+				return false, nil
+			}
+			took[k] = sample{at: at, took: came.Sub(began.Add(at))}
 		}
-		took[k] = sample{at: at, took: came.Sub(began.Add(at))}
-	}
-	return took, nil
+		return true, nil
+	})
+	return took, err
 }
 
 // named are the ids of the clusters whose names begin with a prefix.

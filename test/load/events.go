@@ -57,14 +57,9 @@ func studyEvents(ctx context.Context, l *lab) (s section, err error) {
 	if err := l.readAfterReport(ctx, r, &s); err != nil {
 		return s, fmt.Errorf("read after a report: %w", err)
 	}
-	raw, err := r.publisher(ctx, v1.ClusterCreated, func(ctx context.Context) error { return r.once(ctx, create(0)) })
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, raw.close()) }()
 	for _, part := range []struct {
 		what    string
-		measure func(context.Context, *rig, *publisher, *section) error
+		measure func(context.Context, *rig, *section) error
 	}{
 		{"commit to acknowledged", l.commitToAcknowledged},
 		{"create to event", l.createToEvent},
@@ -72,14 +67,44 @@ func studyEvents(ctx context.Context, l *lab) (s section, err error) {
 		{"POST to Ready", l.postToReady},
 	} {
 		fmt.Fprintln(l.out, part.what)
-		if err := part.measure(ctx, r, raw, &s); err != nil {
+		if err := part.measure(ctx, r, &s); err != nil {
 			return s, fmt.Errorf("%s: %w", part.what, err)
-		}
-		if err := r.rest(ctx); err != nil {
-			return s, err
 		}
 	}
 	return s, nil
+}
+
+// fresh starts Pub/Sub and the service anew, warm and at rest. The server has to forget now and then, and publishes again then
+// what a subscriber might still want: with none of the messages of what was measured before, it need not, and a short dose
+// does not come to that. The caller closes the publisher.
+func (l *lab) fresh(ctx context.Context, r *rig) (raw *publisher, err error) {
+	if !l.options.short {
+		if err := r.renew(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if raw, err = r.publisher(ctx, v1.ClusterCreated, func(ctx context.Context) error { return r.once(ctx, create(0)) }); err != nil {
+		return nil, err
+	}
+	b := l.bench(r)
+	if _, err = generate(ctx, r.apiAddr, connections, b.options.warmUp, one(func(_ *rand.Rand, k int) request { return create(k) })); err == nil {
+		_, err = raw.flood(ctx, atOnce)
+	}
+	if err = errors.Join(err, r.rest(ctx)); err != nil {
+		return nil, errors.Join(err, raw.close())
+	}
+	return raw, nil
+}
+
+// renew ends the service and Pub/Sub, and starts others.
+func (r *rig) renew(ctx context.Context) (err error) {
+	if err := errors.Join(r.service.stop(), r.pubsub.stop()); err != nil {
+		return err
+	}
+	if r.pubsub, r.pubAddr, err = startHelper(pubsubHelper, r.log); err != nil {
+		return err
+	}
+	return r.startService(ctx)
 }
 
 // once has a request answered over a connection of its own.
@@ -109,32 +134,22 @@ func (l *lab) readAfterReport(ctx context.Context, r *rig, s *section) error {
 }
 
 // commitToAcknowledged changes clusters at a rate, and asks the database how long the events took.
-func (l *lab) commitToAcknowledged(ctx context.Context, r *rig, raw *publisher, s *section) error {
+func (l *lab) commitToAcknowledged(ctx context.Context, r *rig, s *section) error {
 	due := arrivals(l.random(0), publishRate, dosed(l, 300*time.Millisecond, 30*time.Second))
+	took, o, err := l.acknowledged(ctx, r, due)
+	if err != nil {
+		return err
+	}
+	raw, err := l.fresh(ctx, r)
+	if err != nil {
+		return err
+	}
 	_, floor, err := raw.open(ctx, due)
 	if err != nil {
-		return fmt.Errorf("publish raw messages: %w", err)
-	}
-	mark, err := r.lastEvent(ctx)
-	if err != nil {
-		return err
-	}
-	o, err := generateOpen(ctx, r.apiAddr, arriving, due, func(k int) request { return change(r.options.clusters, k) })
-	if err != nil {
-		return err
-	}
-	if err := r.settle(ctx); err != nil {
-		return err
-	}
-	took, err := r.publications(ctx, mark)
-	if err != nil {
-		return err
-	}
-	if len(took) != len(o.samples) {
-		return fmt.Errorf("%d changes made %d events", len(o.samples), len(took))
+		return errors.Join(fmt.Errorf("publish raw messages: %w", err), raw.close())
 	}
 	fastest, err := raw.flood(ctx, dosed(l, 1000, 50_000))
-	if err != nil {
+	if err := errors.Join(err, raw.close()); err != nil {
 		return fmt.Errorf("publish raw messages as fast as it goes: %w", err)
 	}
 	p50, p99 := percentile(took, 0.5), percentile(took, 0.99)
@@ -150,12 +165,42 @@ func (l *lab) commitToAcknowledged(ctx context.Context, r *rig, raw *publisher, 
 		proof.Measured("events", float64(len(took)), ""),
 		proof.Measured("a message", float64(raw.size()), "bytes"),
 		proof.AtMost("changes that were refused (503)", float64(o.refused), "", 0),
+		proof.Measured("these changes were answered, from when they were due, p50", milliseconds(percentile(o.samples, 0.5)), "ms"),
+		proof.Measured("these changes were answered, from when they were due, p99", milliseconds(percentile(o.samples, 0.99)), "ms"),
+		proof.Measured("the generator was late, p99", milliseconds(o.late), "ms"),
 		proof.Measured("raw publishing as fast as it goes", fastest, "messages a second"))
 	s.Plots = append(s.Plots, proof.Plot{
 		Title: at, X: proof.Axis{Label: "of all events, %"}, Y: proof.Axis{Label: "ms, at most", Log: true},
 		Series: []proof.Series{distribution("the service, commit to acknowledged", took), distribution("raw publishing", floor)},
 	})
 	return nil
+}
+
+// acknowledged makes changes when they are due, and returns how long their events took.
+func (l *lab) acknowledged(ctx context.Context, r *rig, due []time.Duration) (took []sample, o opened, err error) {
+	raw, err := l.fresh(ctx, r)
+	if err != nil {
+		return nil, o, err
+	}
+	if err := raw.close(); err != nil { // Not needed here.
+		return nil, o, err
+	}
+	mark, err := r.lastEvent(ctx)
+	if err != nil {
+		return nil, o, err
+	}
+	o, err = generateOpen(ctx, r.apiAddr, arriving, due, func(k int) request { return change(r.options.clusters, k) })
+	if err != nil {
+		return nil, o, err
+	}
+	if err := r.settle(ctx); err != nil {
+		return nil, o, err
+	}
+	took, err = r.publications(ctx, mark)
+	if err == nil && len(took) != len(o.samples) {
+		err = fmt.Errorf("%d changes made %d events", len(o.samples), len(took))
+	}
+	return took, o, err
 }
 
 // random is drawn from for a part of a study.
@@ -188,6 +233,11 @@ func (r *rig) publications(ctx context.Context, after int64) ([]sample, error) {
 	if err != nil {
 		return nil, err
 	}
+	return seconded(rows)
+}
+
+// seconded reads rows of seconds as samples.
+func seconded(rows pgx.Rows) ([]sample, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (sample, error) {
 		var took float64
 		err := row.Scan(&took)

@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/cls-backend/cls-backend/test/pubsub"
@@ -45,7 +47,8 @@ func (r *rig) publisher(ctx context.Context, event string, cause func(context.Co
 	if p.client, err = library.NewClient(ctx, "cls-local", option.WithGRPCConn(conn), option.WithTelemetryDisabled()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open a Pub/Sub client: %w", err), conn.Close())
 	}
-	if _, err = p.client.TopicAdminClient.CreateTopic(ctx, &pb.Topic{Name: project + "topics/" + rawTopic}); err == nil {
+	_, err = p.client.TopicAdminClient.CreateTopic(ctx, &pb.Topic{Name: project + "topics/" + rawTopic})
+	if err == nil || status.Code(err) == codes.AlreadyExists {
 		err = p.find(ctx, event, cause)
 	}
 	if err != nil {
@@ -155,7 +158,7 @@ func (p *publisher) close() error {
 	return p.client.Close() // The connection too.
 }
 
-// arrivalTimes is when the first message with an ordering key came.
+// arrivalTimes are when the first message with an ordering key came.
 type arrivalTimes struct {
 	mu sync.Mutex
 	at map[string]time.Time
@@ -174,10 +177,4 @@ func watchArrivals(ctx context.Context, conn *grpc.ClientConn, topic, event stri
 		return nil
 	})
 	return a, end, err
-}
-
-func (a *arrivalTimes) count() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.at)
 }

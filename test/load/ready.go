@@ -25,8 +25,12 @@ const perSecond = 20
 const background = 100
 
 // reportToReady leads clusters to Ready, on an idle service and beside creations.
-func (l *lab) reportToReady(ctx context.Context, r *rig, _ *publisher, s *section) error {
-	if err := r.require(ctx); err != nil {
+func (l *lab) reportToReady(ctx context.Context, r *rig, s *section) error {
+	raw, err := l.fresh(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(raw.close(), r.require(ctx)); err != nil {
 		return err
 	}
 	t := table{Title: "Report to Ready:", Header: []string{

@@ -23,7 +23,7 @@ type study struct {
 
 // studies are all there are, in the order of the document.
 func studies() []study {
-	return []study{operationsStudy(), openLoopStudy(), sizesStudy(), eventsStudy()}
+	return []study{operationsStudy(), openLoopStudy(), sizesStudy(), eventsStudy(), wakeUpsStudy()}
 }
 
 // section is what has come of a study.

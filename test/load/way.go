@@ -17,16 +17,20 @@ import (
 )
 
 // postToReady creates clusters at rates, on which controllers report as soon as they have the event.
-func (l *lab) postToReady(ctx context.Context, r *rig, raw *publisher, s *section) error {
+func (l *lab) postToReady(ctx context.Context, r *rig, s *section) error {
 	t := table{Title: "POST to Ready, three controllers driven by the events:", Header: []string{
 		"creations /s", "p50 ms", "p99 ms", "max ms", "clusters", "first GET said otherwise",
 	}}
 	for i, rate := range []float64{perSecond, background} {
 		due := arrivals(l.random(uint64(i)+30), rate, dosed(l, 500*time.Millisecond, 20*time.Second))
 		prefix := fmt.Sprintf("way-%.0f-", rate)
+		raw, err := l.fresh(ctx, r)
+		if err != nil {
+			return err
+		}
 		c := newCrew(len(due))
 		took, err := c.lead(ctx, r, raw, prefix, due)
-		if err != nil {
+		if err = errors.Join(err, raw.close()); err != nil {
 			return fmt.Errorf("%.0f creations a second: %w", rate, err)
 		}
 		t.add(whole(rate), ms(percentile(took, 0.5)), ms(percentile(took, 0.99)), ms(percentile(took, 1)), len(took), c.not)
@@ -35,9 +39,6 @@ func (l *lab) postToReady(ctx context.Context, r *rig, raw *publisher, s *sectio
 			proof.Measured(at+", p50", milliseconds(percentile(took, 0.5)), "ms"),
 			proof.Measured(at+", p99", milliseconds(percentile(took, 0.99)), "ms"),
 			proof.AtMost(at+", first GETs that did not say so", float64(c.not), "", 0))
-		if err := r.rest(ctx); err != nil {
-			return err
-		}
 	}
 	s.Tables = append(s.Tables, t)
 	return nil
