@@ -16,29 +16,36 @@ func (l *lab) withoutPause(ctx context.Context, r *rig, s *section, p *proof.Plo
 	if err := r.allDue(ctx, "RECONCILIATION_CHECK_INTERVAL=1ms"); err != nil {
 		return err
 	}
-	return r.paused(func() error {
+	at, err := r.appendedAlone(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.service.stop(); err != nil {
+		return err
+	}
+	floor, err := r.copyOutbox(ctx)
+	if err != nil {
+		return err
+	}
+	s.Figures = append(s.Figures,
+		proof.AtLeast("appended without pause, Pub/Sub away", overall(at), "wake-ups a second", appendBar),
+		proof.Measured("INSERT ... SELECT of them into a copy of the outbox", floor, "rows a second"),
+		proof.Measured("appended without pause, by that", overall(at)/floor, ""),
+		proof.Measured("wake-ups", float64(len(at)), ""))
+	p.Series = append(p.Series, cumulative("appended without pause", at))
+	return nil
+}
+
+// appendedAlone wakes all clusters while Pub/Sub does not answer, and returns when.
+func (r *rig) appendedAlone(ctx context.Context) (at []float64, err error) {
+	err = r.paused(func() error {
 		if err := r.wake(ctx); err != nil {
 			return err
 		}
-		at, err := r.appended(ctx)
-		if err != nil {
-			return err
-		}
-		if err := r.service.stop(); err != nil {
-			return err
-		}
-		floor, err := r.copyOutbox(ctx)
-		if err != nil {
-			return err
-		}
-		s.Figures = append(s.Figures,
-			proof.AtLeast("appended without pause, Pub/Sub away", overall(at), "wake-ups a second", appendBar),
-			proof.Measured("INSERT ... SELECT of them into a copy of the outbox", floor, "rows a second"),
-			proof.Measured("appended without pause, by that", overall(at)/floor, ""),
-			proof.Measured("wake-ups", float64(len(at)), ""))
-		p.Series = append(p.Series, cumulative("appended without pause", at))
-		return nil
+		at, err = r.appended(ctx)
+		return err
 	})
+	return at, err
 }
 
 // copyOutbox inserts all events into a copy of their table, and returns how many rows a second that were.
@@ -66,21 +73,12 @@ func (l *lab) asSet(ctx context.Context, r *rig, s *section, p *proof.Plot) erro
 	if err := r.allDue(ctx); err != nil {
 		return err
 	}
-	err := r.paused(func() error {
-		if err := r.wake(ctx); err != nil {
-			return err
-		}
-		at, err := r.appended(ctx)
-		if err != nil {
-			return err
-		}
-		s.Figures = append(s.Figures, proof.Measured("appended as set, a pass a second, Pub/Sub away", overall(at), "wake-ups a second"))
-		p.Series = append(p.Series, cumulative("appended as set", at))
-		return nil
-	})
+	at, err := r.appendedAlone(ctx)
 	if err != nil {
 		return err
 	}
+	s.Figures = append(s.Figures, proof.Measured("appended as set, a pass a second, Pub/Sub away", overall(at), "wake-ups a second"))
+	p.Series = append(p.Series, cumulative("appended as set", at))
 	return l.drain(ctx, r, s, p)
 }
 
