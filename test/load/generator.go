@@ -106,15 +106,21 @@ const answerLimit = 30 * time.Second
 
 // do sends a request and reads all of its answer, which must be the right one.
 func do(c *wire.Connection, r request) error {
+	_, err := ask(c, r)
+	return err
+}
+
+// ask is do that returns what was answered.
+func ask(c *wire.Connection, r request) ([]byte, error) {
 	answer, err := c.Do(r.text, answerLimit)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if answer.Status == r.status && r.rows.holds(answer.Body) {
-		return nil
+		return answer.Body, nil
 	}
 	line, _, _ := bytes.Cut(r.text, []byte("\r\n"))
-	return &answerError{answer.Status, fmt.Sprintf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
+	return nil, &answerError{answer.Status, fmt.Sprintf("%s: answered %d (expected %d, %d to %d clusters): %.500s",
 		line, answer.Status, r.status, r.rows.least, r.rows.most, answer.Body)}
 }
 

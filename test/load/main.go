@@ -62,7 +62,7 @@ type options struct {
 	// first woken; 0 for the service's default.
 	stable   time.Duration
 	settings map[string]string // of PostgreSQL, beside ours
-	environ  []string          // of the service, beside ours
+	env      []string          // of the service, beside ours or in place of them
 	// inMemory allows a dir that is no disk, where "durable" costs nothing: only for
 	// trying out the harness.
 	inMemory bool

@@ -29,6 +29,7 @@ func arrivals(rng *rand.Rand, perSecond float64, d time.Duration) []time.Duratio
 
 // opened is what has come of an open loop.
 type opened struct {
+	began   time.Time // what is due counts from
 	samples []sample
 	refused int           // answered 503, which are no samples
 	late    time.Duration // how late the generator itself was with most requests (the 99th percentile)
@@ -78,7 +79,7 @@ func generateOpen(ctx context.Context, addr string, connections int, due []time.
 		})
 	}
 	err := group.Wait()
-	o := opened{elapsed: time.Since(began)}
+	o := opened{began: began, elapsed: time.Since(began)}
 	var late []sample
 	for _, s := range senders {
 		o.samples, late = append(o.samples, s.samples...), append(late, s.late...)

@@ -183,7 +183,7 @@ func (r *rig) launch(ctx context.Context) (*process, string, error) {
 	if r.options.stable > 0 {
 		cmd.Env = append(cmd.Env, "RECONCILIATION_STABLE_INTERVAL="+r.options.stable.String())
 	}
-	cmd.Env = append(cmd.Env, r.options.environ...)
+	cmd.Env = append(cmd.Env, r.options.env...)
 	cmd.Stdout, cmd.Stderr = r.log, r.log
 	p, err := start(cmd)
 	return p, net.JoinHostPort("127.0.0.1", port), err

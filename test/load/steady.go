@@ -50,7 +50,7 @@ const (
 )
 
 func studySteady(ctx context.Context, l *lab) (s section, err error) {
-	l.options.environ = []string{"GOMAXPROCS=1"}
+	l.options.env = []string{"GOMAXPROCS=1"}
 	r, err := l.rig(ctx, dosed(l, 800, studied), false)
 	defer func() { err = errors.Join(err, r.stop()) }()
 	if err != nil {

@@ -23,7 +23,9 @@ type study struct {
 
 // studies are all there are, in the order of the document.
 func studies() []study {
-	return []study{operationsStudy(), openLoopStudy(), sizesStudy(), steadyStudy(), replicasStudy()}
+	return []study{
+		operationsStudy(), openLoopStudy(), sizesStudy(), steadyStudy(), eventsStudy(), wakeUpsStudy(), replicasStudy(),
+	}
 }
 
 // section is what has come of a study.

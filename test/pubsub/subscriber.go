@@ -24,11 +24,12 @@ const (
 	workers = 6
 )
 
-// The pause before messages are asked for again, which doubles while none come.
-const (
-	firstPull = 5 * time.Millisecond
-	lastPull  = 40 * time.Millisecond
-)
+// pauses are those before messages are asked for again, which double while none come.
+type pauses struct{ first, last time.Duration }
+
+// frugal is for those whom the wait for a message does not matter, watchful for those who measure it.
+func frugal() pauses   { return pauses{5 * time.Millisecond, 40 * time.Millisecond} }
+func watchful() pauses { return pauses{time.Millisecond, time.Millisecond} }
 
 func topics() []string { return []string{"cluster-events", "nodepool-events"} }
 
@@ -74,22 +75,44 @@ func Subscribe(ctx context.Context, conn *grpc.ClientConn, name string, ordered 
 		if ordered {
 			atOnce = 1
 		}
-		go func() { e <- pull(running, client, subscription, atOnce, handle) }()
+		go func() { e <- pull(running, client, subscription, atOnce, frugal(), handle) }()
 	}
 	return end, nil
 }
 
+// Watch has messages of a topic handled, one after the other as they came, for those who measure how long they take: it asks
+// every millisecond, and that is what it adds. The returned func waits for the end of it, and removes the subscription:
+// what nobody takes any more would be in the server's way.
+func Watch(ctx context.Context, conn *grpc.ClientConn, name, topic string, handle Handler) (end func() error, err error) {
+	client := pb.NewSubscriberClient(conn)
+	subscription := project + "subscriptions/" + name
+	_, err = client.CreateSubscription(ctx, &pb.Subscription{
+		Name: subscription, Topic: project + "topics/" + topic, AckDeadlineSeconds: ackSeconds,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- pull(running, client, subscription, 1, watchful(), handle) }()
+	return func() error {
+		cancel()
+		_, err := client.DeleteSubscription(context.WithoutCancel(ctx), &pb.DeleteSubscriptionRequest{Subscription: subscription})
+		return errors.Join(<-ended, err)
+	}, nil
+}
+
 // pull takes what there is until ctx ends. It asks instead of listening: the server feeds a stream a hundred messages a
 // second and no more.
-func pull(ctx context.Context, client pb.SubscriberClient, subscription string, atOnce int, handle Handler) error {
-	for wait := firstPull; pause(ctx, wait) == nil; {
+func pull(ctx context.Context, client pb.SubscriberClient, subscription string, atOnce int, p pauses, handle Handler) error {
+	for wait := p.first; pause(ctx, wait) == nil; {
 		//nolint:staticcheck // ReturnImmediately is deprecated; without it this server waits for half a second
 		got, err := client.Pull(ctx, &pb.PullRequest{Subscription: subscription, MaxMessages: pulled, ReturnImmediately: true})
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("pull from %s: %w", subscription, err)
 		}
-		if wait = min(2*wait, lastPull); len(got.GetReceivedMessages()) > 0 {
-			wait = firstPull
+		if wait = min(2*wait, p.last); len(got.GetReceivedMessages()) > 0 {
+			wait = p.first
 		}
 		handled, failed := inHand(ctx, got.GetReceivedMessages(), atOnce, handle)
 		if len(handled) > 0 {
