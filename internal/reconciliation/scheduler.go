@@ -17,7 +17,8 @@ const (
 	// batch is how many resources one statement of a pass takes.
 	batch = 500
 	// maxBatches bounds either half of a pass, so that neither a flood of stale statuses
-	// nor rows that somebody keeps locked hold up what else is due. The next pass goes on.
+	// nor rows that somebody keeps locked hold up what else is due. The next pass goes on,
+	// at once when more is due.
 	maxBatches = 20
 )
 
@@ -42,16 +43,21 @@ type Result struct {
 	Refreshed int
 	// Lateness is how long after its time each of the woken resources was woken.
 	Lateness []time.Duration
+	// More says that the pass came to its bound before it had woken all that is due.
+	More bool
 }
 
-// Run runs passes until the context ends, and returns nil then. A failed pass is logged
-// when the first of a row fails; the next one makes up for it.
+// Run runs passes until the context ends, and returns nil then: one every interval, and one right after another that has
+// left something due. A failed pass is logged when the first of a row fails; the next one makes up for it.
 func (s *Scheduler) Run(ctx context.Context) error {
 	tick := time.NewTicker(s.interval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		_, err := s.RunOnce(ctx)
+		r, err := s.RunOnce(ctx)
 		s.report(ctx, err)
+		if r.More && err == nil {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
@@ -105,5 +111,6 @@ func (s *Scheduler) wake(ctx context.Context, service Service, r *Result) error 
 			return err
 		}
 	}
+	r.More = true
 	return nil
 }

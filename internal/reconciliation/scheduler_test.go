@@ -163,6 +163,35 @@ func TestRunKeepsItsInterval(t *testing.T) {
 	}
 }
 
+// TestRunGoesOnAtOnceWhileMoreIsDue: a fleet that is due at once does not wait for the next second ten thousand at a time.
+// What is stale and does not get less, because somebody holds it, waits.
+func TestRunGoesOnAtOnceWhileMoreIsDue(t *testing.T) {
+	t.Parallel()
+	const full = reconciliation.Batch * reconciliation.MaxBatches
+	tests := map[string]struct {
+		script script
+		passes []int // in less than an interval
+	}{
+		"more is due":           {script{due: 2*full + 1}, []int{full, full, 1}},
+		"all is stale":          {script{stale: full, endless: true}, []int{0}},
+		"and waking has failed": {script{due: 2*full + 1, wakeErr: errors.New("broken")}, []int{reconciliation.Batch}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := tt.script
+				run := start(t, &s, slog.New(slog.DiscardHandler))
+				time.Sleep(tick / 2) //nolint:forbidigo // in a bubble
+				run.end()
+				if diff := cmp.Diff(tt.passes, s.passes); diff != "" {
+					t.Errorf("woken by each pass (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // running is a scheduler that runs in a bubble.
 type running struct {
 	t     *testing.T
