@@ -64,14 +64,17 @@ func (s *statements) WakeNow(ctx context.Context, id, owner string, e models.New
 // one is published: this is what keeps their order among any number of relays.
 //
 // What has failed comes after what has not been tried: its available_at is later.
+//
+// The oldest of a resource is asked for as the first from that resource on, which only the index of the queue can answer:
+// by the resource and the oldest number, a plan that was made while nothing was there walked all events by their numbers.
 const claimEvents = `
 	WITH changes AS (
 		SELECT o.seq FROM outbox o
 		WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake AND o.available_at <= now() AND o.leased_until <= now()
 		  AND o.seq = (
 			SELECT q.seq FROM outbox q
-			WHERE q.resource_id = o.resource_id AND q.published_at IS NULL AND q.set_aside_at IS NULL AND NOT q.wake
-			ORDER BY q.seq LIMIT 1)
+			WHERE q.resource_id >= o.resource_id AND q.published_at IS NULL AND q.set_aside_at IS NULL AND NOT q.wake
+			ORDER BY q.resource_id, q.seq LIMIT 1)
 		ORDER BY o.available_at, o.seq LIMIT $3
 		FOR UPDATE SKIP LOCKED
 	), wakes AS (

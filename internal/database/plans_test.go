@@ -447,18 +447,24 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 			}})
 		}
 
-		// The indexes of what was full before are not small.
+		// The indexes of what was full before are not small, and its statistics stay: what is empty has none to replace them.
 		fill()
+		f.exec(t, `ANALYZE`)
 		f.exec(t, `TRUNCATE clusters CASCADE`)
 		f.exec(t, `DELETE FROM outbox`)
 		f.exec(t, `VACUUM ANALYZE`)
-		clusters = []string{f.create(t, "first").ID}
 		pools := make([]*database.Resources, len(operations))
 		for i, op := range operations {
 			db, err := database.Open(ctx, database.Options{URL: f.url, MaxOpenConns: 1})
 			must(t, err)
 			t.Cleanup(db.Close)
 			pools[i] = db.Resources(f.kind)
+			if op.what == "claim of events" { // A relay asks before there is anything at all.
+				must(t, op.do(pools[i]))
+			}
+		}
+		clusters = []string{f.create(t, "first").ID}
+		for i, op := range operations {
 			must(t, op.do(pools[i]))
 		}
 		fill()

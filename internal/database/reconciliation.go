@@ -50,11 +50,12 @@ const wakeDue = `
 		WHERE s.cluster_id = ANY ($1::uuid[])
 	)
 	INSERT INTO outbox AS o (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata)
-	SELECT ($2::uuid[])[n], 'cluster', c.id, c.id, CASE WHEN c.deletion_timestamp IS NULL THEN ($3::text[])[n] ELSE $7 END,
-		CASE WHEN c.deletion_timestamp IS NULL THEN ($4::text[])[n] ELSE '` + deletionPending + `' END,
-		true, c.generation, c.platform, c.created_by, ($5::jsonb[])[n]
-	FROM clusters c CROSS JOIN LATERAL array_position($1, c.id) n CROSS JOIN ` + laxCommit + `
-	WHERE c.id = ANY ($1)
+	SELECT w.event, 'cluster', c.id, c.id, CASE WHEN c.deletion_timestamp IS NULL THEN w.type ELSE $7 END,
+		CASE WHEN c.deletion_timestamp IS NULL THEN w.reason ELSE '` + deletionPending + `' END,
+		true, c.generation, c.platform, c.created_by, w.metadata
+	FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[]) w (id, event, type, reason, metadata)
+	CROSS JOIN LATERAL (SELECT * FROM clusters WHERE id = w.id OFFSET 0) c -- one by one, however small the table was
+	CROSS JOIN ` + laxCommit + `
 	ORDER BY c.id
 	` + onWaitingWake + ` WHERE o.claim IS NOT NULL`
 

@@ -61,13 +61,13 @@ func TestOnePassServesEachKind(t *testing.T) {
 func TestOneKindThatFailsKeepsNobodyOfTheOtherAsleep(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
-	for name, bad := range map[string]script{
-		"a status":  {refreshErr: broken},
-		"a wake-up": {wakeErr: broken},
-		"both":      {refreshErr: broken, wakeErr: broken},
+	for name, fails := range map[string]struct{ refresh, wake error }{
+		"a status":  {broken, nil},
+		"a wake-up": {nil, broken},
+		"both":      {broken, broken},
 	} {
 		for _, first := range []bool{true, false} {
-			bad, good := bad, script{stale: 3, due: 4}
+			bad, good := script{refreshErr: fails.refresh, wakeErr: fails.wake}, script{stale: 3, due: 4}
 			services := []reconciliation.Service{&bad, &good}
 			if !first {
 				services = []reconciliation.Service{&good, &bad}

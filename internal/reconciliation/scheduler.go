@@ -10,7 +10,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -103,14 +106,40 @@ func refresh(ctx context.Context, service Service, r *Result) error {
 	return nil
 }
 
+// wake wakes what is due. The first batch is nearly always all there is; of a crowd two are taken at a time, so that
+// PostgreSQL is at one while we are at the other.
 func (s *Scheduler) wake(ctx context.Context, service Service, r *Result) error {
-	for range maxBatches {
-		late, err := service.WakeDue(ctx, s.offset, batch)
-		r.Lateness = append(r.Lateness, late...)
-		if err != nil || len(late) < batch {
-			return err
-		}
+	full, err := s.wakeBatch(ctx, service, r)
+	if !full {
+		return err
 	}
-	r.More = true
-	return nil
+	var (
+		left atomic.Int32
+		pair errgroup.Group
+	)
+	left.Store(maxBatches - 1)
+	results := make([]Result, 2)
+	for i := range results {
+		pair.Go(func() error {
+			for left.Add(-1) >= 0 {
+				if full, err := s.wakeBatch(ctx, service, &results[i]); !full {
+					return err
+				}
+			}
+			results[i].More = true
+			return nil
+		})
+	}
+	err = pair.Wait()
+	for _, one := range results {
+		r.Lateness, r.More = append(r.Lateness, one.Lateness...), r.More || one.More
+	}
+	return err
+}
+
+// wakeBatch wakes a batch, and reports whether there may be more.
+func (s *Scheduler) wakeBatch(ctx context.Context, service Service, r *Result) (full bool, err error) {
+	late, err := service.WakeDue(ctx, s.offset, batch)
+	r.Lateness = append(r.Lateness, late...)
+	return err == nil && len(late) == batch, err
 }

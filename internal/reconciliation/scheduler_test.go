@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type script struct {
 	// pass is how long each refresh takes.
 	pass time.Duration
 
+	mu     sync.Mutex
 	calls  []string
 	passes []int // how many were due in each pass
 	at     []time.Duration
@@ -45,6 +47,8 @@ func (s *script) Refresh(_ context.Context, limit int) (int, error) {
 }
 
 func (s *script) WakeDue(_ context.Context, _ time.Duration, limit int) ([]time.Duration, error) {
+	s.mu.Lock() // Of a crowd, two batches are asked for at a time.
+	defer s.mu.Unlock()
 	s.calls = append(s.calls, "wake")
 	return make([]time.Duration, take(&s.due, limit, s.endless)), s.wakeErr
 }
@@ -71,26 +75,26 @@ func TestRunOnce(t *testing.T) {
 	repeat := func(call string, n int) []string { return slices.Repeat([]string{call}, n) }
 	tests := map[string]struct {
 		why       string
-		script    script
+		script    *script
 		calls     []string
 		refreshed int
 		woken     int
 		err       error
 	}{
-		"nothing to do":      {"one question each", script{}, []string{"refresh", "wake"}, 0, 0, nil},
-		"a few":              {"fewer than a batch are all there are", script{stale: 3, due: 4}, []string{"refresh", "wake"}, 3, 4, nil},
-		"a full batch":       {"there may be more", script{due: b}, []string{"refresh", "wake", "wake"}, 0, b, nil},
-		"several batches":    {"all that is due is served in its pass", script{stale: b + 1, due: 2*b + 1}, []string{"refresh", "refresh", "wake", "wake", "wake"}, b + 1, 2*b + 1, nil},
-		"no end of it":       {"neither half may hold up the other, or the end", script{stale: b, due: b, endless: true}, append(repeat("refresh", most), repeat("wake", most)...), most * b, most * b, nil},
-		"refreshing fails":   {"a status that cannot be calculated keeps nobody asleep", script{due: 1, refreshErr: broken}, []string{"refresh", "wake"}, 0, 1, broken},
-		"waking fails":       {"what was done before the error stands", script{stale: 2, due: b, wakeErr: broken}, []string{"refresh", "wake"}, 2, b, broken},
-		"refreshing in part": {"the same", script{stale: 2, refreshErr: broken}, []string{"refresh", "wake"}, 2, 0, broken},
+		"nothing to do":      {"one question each", &script{}, []string{"refresh", "wake"}, 0, 0, nil},
+		"a few":              {"fewer than a batch are all there are", &script{stale: 3, due: 4}, []string{"refresh", "wake"}, 3, 4, nil},
+		"a full batch":       {"there may be more", &script{due: b}, []string{"refresh", "wake", "wake", "wake"}, 0, b, nil},
+		"several batches":    {"all that is due is served in its pass", &script{stale: b + 1, due: 2*b + 1}, []string{"refresh", "refresh", "wake", "wake", "wake", "wake"}, b + 1, 2*b + 1, nil},
+		"no end of it":       {"neither half may hold up the other, or the end", &script{stale: b, due: b, endless: true}, append(repeat("refresh", most), repeat("wake", most)...), most * b, most * b, nil},
+		"refreshing fails":   {"a status that cannot be calculated keeps nobody asleep", &script{due: 1, refreshErr: broken}, []string{"refresh", "wake"}, 0, 1, broken},
+		"waking fails":       {"what was done before the error stands", &script{stale: 2, due: b, wakeErr: broken}, []string{"refresh", "wake"}, 2, b, broken},
+		"refreshing in part": {"the same", &script{stale: 2, refreshErr: broken}, []string{"refresh", "wake"}, 2, 0, broken},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := tt.script
-			r, err := reconciliation.NewScheduler(tick, &s, slog.New(slog.DiscardHandler), &s).RunOnce(t.Context())
+			r, err := reconciliation.NewScheduler(tick, s, slog.New(slog.DiscardHandler), s).RunOnce(t.Context())
 			if !errors.Is(err, tt.err) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
@@ -169,19 +173,19 @@ func TestRunGoesOnAtOnceWhileMoreIsDue(t *testing.T) {
 	t.Parallel()
 	const full = reconciliation.Batch * reconciliation.MaxBatches
 	tests := map[string]struct {
-		script script
+		script *script
 		passes []int // in less than an interval
 	}{
-		"more is due":           {script{due: 2*full + 1}, []int{full, full, 1}},
-		"all is stale":          {script{stale: full, endless: true}, []int{0}},
-		"and waking has failed": {script{due: 2*full + 1, wakeErr: errors.New("broken")}, []int{reconciliation.Batch}},
+		"more is due":           {&script{due: 2*full + 1}, []int{full, full, 1}},
+		"all is stale":          {&script{stale: full, endless: true}, []int{0}},
+		"and waking has failed": {&script{due: 2*full + 1, wakeErr: errors.New("broken")}, []int{reconciliation.Batch}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := tt.script
-				run := start(t, &s, slog.New(slog.DiscardHandler))
+				run := start(t, s, slog.New(slog.DiscardHandler))
 				time.Sleep(tick / 2) //nolint:forbidigo // in a bubble
 				run.end()
 				if diff := cmp.Diff(tt.passes, s.passes); diff != "" {

@@ -21,12 +21,9 @@ func wakeUpsStudy() study {
 			"and what it appends and publishes is read from the rows of the outbox: the clock begins with the transaction of the first wake-up\n" +
 			"and ends with the last row's created_at, or published_at, which Pub/Sub has acknowledged by then. There must be exactly one\n" +
 			"cluster.reconcile for each cluster. Nothing else in the fleet is due, and nobody is subscribed; autovacuum is as PostgreSQL comes.\n\n" +
-			"*Without pause*: Pub/Sub does not answer (its process is stopped), so that the scheduler is alone but for the relay's tries, and\n" +
-			"RECONCILIATION_CHECK_INTERVAL is 1 ms, so that a pass follows the one before: what the scheduler can do, and what is judged. *As\n" +
-			"set*: the same with the default of a second. A pass takes at most 10,000 clusters, so that no replica appends more than that a\n" +
-			"second on average, however fast it is. *Answering*: as set, and Pub/Sub answers from the start; scheduler, relay and the fake server share the\n" +
-			"machine.\n\n" +
-			"*The drain* is of the wake-ups that wait after the run as set: Pub/Sub's process goes on, and the rate is counted from the first\n" +
+			"*Pub/Sub away*: its process is stopped, so that the scheduler is alone but for the relay's tries; this is judged. *Pub/Sub\n" +
+			"answering*: it answers from the start; scheduler, relay and the fake server share the machine.\n\n" +
+			"*The drain* is of the wake-ups that wait after the former: Pub/Sub's process goes on, and the rate is counted from the first\n" +
 			"publication, which comes after the relay's pause, to the last. Meanwhile clusters are created, and *a change during the drain* is\n" +
 			"how long their events waited, from created_at to published_at (see events). The floor of appending is one INSERT ... SELECT of the\n" +
 			"same rows into a copy of the outbox with all its indexes; that of the drain a program that publishes as many copies of a wake-up as\n" +
@@ -67,7 +64,7 @@ func studyWakeUps(ctx context.Context, l *lab) (s section, err error) {
 	p := proof.Plot{
 		Title: "A whole fleet is due at once", X: proof.Axis{Label: "s from the first wake-up, or from Pub/Sub's return"}, Y: proof.Axis{Label: "wake-ups"},
 	}
-	for _, part := range []func(context.Context, *rig, *section, *proof.Plot) error{l.withoutPause, l.asSet, l.answering} {
+	for _, part := range []func(context.Context, *rig, *section, *proof.Plot) error{l.away, l.answering} {
 		if err := part(ctx, r, &s, &p); err != nil {
 			return s, err
 		}
@@ -76,8 +73,8 @@ func studyWakeUps(ctx context.Context, l *lab) (s section, err error) {
 	return s, nil
 }
 
-// allDue stops the service, forgets all events and makes every cluster due; the service starts with these settings.
-func (r *rig) allDue(ctx context.Context, env ...string) error {
+// allDue stops the service, forgets all events and makes every cluster due.
+func (r *rig) allDue(ctx context.Context) error {
 	if err := r.service.stop(); err != nil {
 		return err
 	}
@@ -93,7 +90,7 @@ func (r *rig) allDue(ctx context.Context, env ...string) error {
 		}
 	}
 	// What has failed would be due again in half a minute.
-	r.options.env = append([]string{"RECONCILIATION_ATTENTION_INTERVAL=1h"}, env...)
+	r.options.env = []string{"RECONCILIATION_ATTENTION_INTERVAL=1h"}
 	return nil
 }
 
