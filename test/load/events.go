@@ -87,7 +87,8 @@ func (l *lab) fresh(ctx context.Context, r *rig) (raw *publisher, err error) {
 		return nil, err
 	}
 	b := l.bench(r)
-	if _, err = generate(ctx, r.apiAddr, connections, b.options.warmUp, one(func(_ *rand.Rand, k int) request { return create(k) })); err == nil {
+	creations := one(func(_ *rand.Rand, k int) request { return create(k) })
+	if _, err = generate(ctx, r.apiAddr, connections, b.options.warmUp, creations); err == nil {
 		_, err = raw.flood(ctx, atOnce)
 	}
 	if err = errors.Join(err, r.rest(ctx)); err != nil {

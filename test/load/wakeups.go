@@ -17,15 +17,15 @@ import (
 func wakeUpsStudy() study {
 	return study{
 		name: "wake-ups",
-		about: "100,000 clusters are due at once: while no service runs, one statement sets all their times to now. Then the service is started,\n" +
-			"and what it appends and publishes is read from the rows of the outbox: the clock begins with the transaction of the first wake-up\n" +
-			"and ends with the last row's created_at, or published_at, which Pub/Sub has acknowledged by then. There must be exactly one\n" +
-			"cluster.reconcile for each cluster. Nothing else in the fleet is due, and nobody is subscribed; autovacuum is as PostgreSQL comes.\n\n" +
+		about: "100,000 clusters are due at once: while no service runs, one statement sets all their times to now. Then the service is\n" +
+			"started, and what it appends and publishes is read from the rows of the outbox: the clock begins with the transaction of the first\n" +
+			"wake-up and ends with the last row's created_at, or published_at, which Pub/Sub has acknowledged by then. There must be exactly one\n" +
+			"cluster.reconcile for each cluster. Nothing else is due, and nobody is subscribed; autovacuum is as PostgreSQL comes.\n\n" +
 			"*Without pause*: Pub/Sub does not answer (its process is stopped), so that the scheduler is alone but for the relay's tries, and\n" +
 			"RECONCILIATION_CHECK_INTERVAL is 1 ms, so that a pass follows the one before: what the scheduler can do, and what is judged. *As\n" +
 			"set*: the same with the default of a second. A pass takes at most 10,000 clusters, so that no replica appends more than that a\n" +
-			"second on average, however fast it is. *Answering*: as set, and Pub/Sub answers from the start; scheduler, relay and the fake server share the\n" +
-			"machine.\n\n" +
+			"second for long, however fast it is. *Answering*: as set, and Pub/Sub answers from the start; scheduler, relay and the fake server\n" +
+			"share the machine.\n\n" +
 			"*The drain* is of the wake-ups that wait after the run as set: Pub/Sub's process goes on, and the rate is counted from the first\n" +
 			"publication, which comes after the relay's pause, to the last. Meanwhile clusters are created, and *a change during the drain* is\n" +
 			"how long their events waited, from created_at to published_at (see events). The floor of appending is one INSERT ... SELECT of the\n" +
@@ -65,7 +65,8 @@ func studyWakeUps(ctx context.Context, l *lab) (s section, err error) {
 		return s, fmt.Errorf("passes: %w", err)
 	}
 	p := proof.Plot{
-		Title: "A whole fleet is due at once", X: proof.Axis{Label: "s from the first wake-up, or from Pub/Sub's return"}, Y: proof.Axis{Label: "wake-ups"},
+		Title: "A whole fleet is due at once", X: proof.Axis{Label: "s from the first wake-up, or from Pub/Sub's return"},
+		Y: proof.Axis{Label: "wake-ups"},
 	}
 	for _, part := range []func(context.Context, *rig, *section, *proof.Plot) error{l.withoutPause, l.asSet, l.answering} {
 		if err := part(ctx, r, &s, &p); err != nil {
@@ -112,7 +113,8 @@ func (r *rig) wake(ctx context.Context) error {
 		return err
 	}
 	return r.poll(ctx, "the wake-ups", 100*time.Millisecond, func(ctx context.Context) (done bool, err error) {
-		err = r.db.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM reconciliation_schedule WHERE enabled AND next_reconcile_at <= now())`).Scan(&done)
+		err = r.db.QueryRow(ctx, `SELECT NOT EXISTS (
+			SELECT FROM reconciliation_schedule WHERE enabled AND next_reconcile_at <= now())`).Scan(&done)
 		return done, err
 	})
 }
