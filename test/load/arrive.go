@@ -15,7 +15,8 @@ import (
 // createToEvent creates clusters at rates, and has a subscriber wait for their events.
 func (l *lab) createToEvent(ctx context.Context, r *rig, s *section) error {
 	t := table{Title: "Create to event:", Header: []string{
-		"creations /s", "p50 ms", "p99 ms", "max ms", "events", "answered p50 ms", "raw p50 ms", "raw p99 ms", "raw max ms", "p50, by raw", "generator late ms",
+		"creations /s", "p50 ms", "p99 ms", "max ms", "events", "answered p50 ms", "raw p50 ms",
+		"raw p99 ms", "raw max ms", "p50, by raw", "generator late ms",
 	}}
 	p := proof.Plot{
 		Title: "Create to event, by rate", X: proof.Axis{Label: "creations due a second"}, Y: proof.Axis{Label: "ms", Log: true},

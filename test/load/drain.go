@@ -99,7 +99,7 @@ func (l *lab) drain(ctx context.Context, r *rig, s *section, p *proof.Plot) erro
 	if err != nil {
 		return err
 	}
-	floor, err := l.rawDrain(ctx, r, len(at))
+	floor, err := r.rawDrain(ctx, len(at))
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (r *rig) waited(ctx context.Context, from time.Time, seconds float64) ([]sa
 }
 
 // rawDrain publishes n copies of a wake-up as fast as it goes.
-func (l *lab) rawDrain(ctx context.Context, r *rig, n int) (perSecond float64, err error) {
+func (r *rig) rawDrain(ctx context.Context, n int) (perSecond float64, err error) {
 	raw, err := r.publisher(ctx, v1.ClusterReconcile, func(ctx context.Context) error {
 		_, err := r.db.Exec(ctx, `UPDATE reconciliation_schedule SET next_reconcile_at = now() WHERE cluster_id = $1`, clusterID(0))
 		return err

@@ -33,8 +33,8 @@ func eventsStudy() study {
 			"*Report to Ready*: three controllers are registered as required, and the time is from when the last of their reports on a new\n" +
 			"cluster was sent to when the GET that says Ready, sent after the report's answer, was answered. Before that report the cluster must\n" +
 			"not be Ready, and the first GET after it must say so. *POST to Ready* is the whole way: three controllers, which are this program,\n" +
-			"report over a connection each as soon as they have the event, and whoever's report was the last reads. What real controllers do\n" +
-			"between the event and the report is not in it. Pub/Sub is Google's fake on the same machine: a network and Google's own time\n" +
+			"report over four connections each as soon as they have the event, and whoever's report was the last reads. What real controllers\n" +
+			"do between the event and the report is not in it. Pub/Sub is Google's fake on the same machine: a network and Google's own time\n" +
 			"come on top of all of this.",
 		run: studyEvents,
 	}
@@ -87,7 +87,8 @@ func (l *lab) fresh(ctx context.Context, r *rig) (raw *publisher, err error) {
 		return nil, err
 	}
 	b := l.bench(r)
-	if _, err = generate(ctx, r.apiAddr, connections, b.options.warmUp, one(func(_ *rand.Rand, k int) request { return create(k) })); err == nil {
+	creations := one(func(_ *rand.Rand, k int) request { return create(k) })
+	if _, err = generate(ctx, r.apiAddr, connections, b.options.warmUp, creations); err == nil {
 		_, err = raw.flood(ctx, atOnce)
 	}
 	if err = errors.Join(err, r.rest(ctx)); err != nil {

@@ -62,7 +62,8 @@ func studyWakeUps(ctx context.Context, l *lab) (s section, err error) {
 		return s, fmt.Errorf("passes: %w", err)
 	}
 	p := proof.Plot{
-		Title: "A whole fleet is due at once", X: proof.Axis{Label: "s from the first wake-up, or from Pub/Sub's return"}, Y: proof.Axis{Label: "wake-ups"},
+		Title: "A whole fleet is due at once", X: proof.Axis{Label: "s from the first wake-up, or from Pub/Sub's return"},
+		Y: proof.Axis{Label: "wake-ups"},
 	}
 	for _, part := range []func(context.Context, *rig, *section, *proof.Plot) error{l.away, l.answering} {
 		if err := part(ctx, r, &s, &p); err != nil {
@@ -109,7 +110,8 @@ func (r *rig) wake(ctx context.Context) error {
 		return err
 	}
 	return r.poll(ctx, "the wake-ups", 100*time.Millisecond, func(ctx context.Context) (done bool, err error) {
-		err = r.db.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM reconciliation_schedule WHERE enabled AND next_reconcile_at <= now())`).Scan(&done)
+		err = r.db.QueryRow(ctx, `SELECT NOT EXISTS (
+			SELECT FROM reconciliation_schedule WHERE enabled AND next_reconcile_at <= now())`).Scan(&done)
 		return done, err
 	})
 }

@@ -44,7 +44,10 @@ func (l *lab) postToReady(ctx context.Context, r *rig, s *section) error {
 	return nil
 }
 
-// crew are the controllers of a part of a study. They share what they hear, and report over a connection each.
+// reporting is how many clusters a controller reports on at once, each over a connection of its own.
+const reporting = 4
+
+// crew are the controllers of a part of a study. They share what they hear.
 type crew struct {
 	heard []chan string // of clusters, one for each controller
 
@@ -73,7 +76,9 @@ func (c *crew) lead(ctx context.Context, r *rig, raw *publisher, prefix string, 
 	working, stop := context.WithCancel(ctx)
 	group, working := errgroup.WithContext(working)
 	for i := range required() {
-		group.Go(func() error { return c.work(working, r.apiAddr, i) })
+		for range reporting {
+			group.Go(func() error { return c.work(working, r.apiAddr, i) })
+		}
 	}
 	o, err := c.create(working, r, prefix, due)
 	stop()
