@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,13 +58,16 @@ type Options struct {
 const (
 	// poll is how late an event of another replica, whose nudge does not reach us, is seen.
 	poll = 200 * time.Millisecond
-	// patience is how long a pass waits for its publishes. What takes longer goes on
-	// in the background, and the next pass begins.
+	// patience is how long RunOnce waits for its publishes. What takes longer goes on
+	// in the background, and a later pass settles it.
 	patience = 50 * time.Millisecond
-	// A pass that claimed more than few events, but not a batch, is followed by a moment's linger: where
-	// so many come, more will, and a claim and a mark of twice as many cost hardly more.
+	// A claim of more than few events, but not a batch, is followed by a moment's linger: where
+	// so many come, more will, and a claim of twice as many costs hardly more.
 	few    = 4
 	linger = 5 * time.Millisecond
+	// marksEvery is how soon after one mark another may follow. An event that comes alone is marked at once,
+	// and where many come, many are marked together.
+	marksEvery = 10 * time.Millisecond
 	// batch bounds a claim, maxInFlight what is claimed and not yet settled.
 	batch       = 500
 	maxInFlight = 1000
@@ -78,7 +83,8 @@ const (
 )
 
 // Relay publishes the events of the outbox. [Relay.Nudge] is safe for concurrent use;
-// Run and RunOnce are called by one goroutine.
+// Run and RunOnce are called by one goroutine. Run has two: one claims and publishes, the other settles
+// what has been published, so that an event which comes waits for neither.
 type Relay struct {
 	store     Store
 	publisher Publisher
@@ -86,14 +92,12 @@ type Relay struct {
 	log       *slog.Logger
 	options   Options
 	nudged    chan struct{}
+	finished  chan outcome // from the publishes; has room for all, so none ever waits
+	inFlight  atomic.Int64 // claimed and not settled
+	failures  atomic.Int64 // in a row
+	report    *report
 
-	// The rest belongs to the goroutine of Run.
-
-	finished chan outcome // from the publishes; has room for all, so none ever waits
-	inFlight int          // claimed and not settled
-	pending  []outcome    // finished and not settled
-	failures int          // in a row
-	report   *report
+	pending []outcome // finished and not settled; belongs to who settles
 }
 
 // New returns a Relay that does nothing yet.
@@ -125,6 +129,89 @@ func (r *Relay) Nudge() {
 	}
 }
 
+// Run relays until ctx ends, then waits for the publishes on their way, at most
+// Options.Drain, and gives back what is left. It returns nil: what fails is logged
+// when it begins to fail and when it works again, and tried on.
+func (r *Relay) Run(ctx context.Context) error {
+	publishing, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	var claiming sync.WaitGroup
+	claiming.Go(func() { r.claimAll(ctx, publishing) })
+	r.settleAll(ctx)
+	claiming.Wait()
+	r.drain(publishing, abort)
+	return nil
+}
+
+// claimAll claims and starts to publish whatever there is, until ctx ends.
+func (r *Relay) claimAll(ctx, publishing context.Context) {
+	pause := poll
+	for ctx.Err() == nil {
+		n, full, err := r.claim(ctx, publishing)
+		if ctx.Err() != nil {
+			return
+		}
+		r.report.read(ctx, err)
+		switch {
+		case err != nil:
+			pause = min(2*pause, lastPause)
+			rest(ctx, pause, nil)
+			continue
+		case r.failures.Load() >= probe:
+			rest(ctx, poll, nil)
+		case n > few && !full:
+			rest(ctx, linger, nil)
+		case !full:
+			rest(ctx, poll, r.nudged)
+		}
+		pause = poll
+	}
+}
+
+// settleAll settles what has been published, until ctx ends. A mark makes way for the next change of a resource, and for
+// more where as much is on its way as may be: claims are to go on.
+func (r *Relay) settleAll(ctx context.Context) {
+	pause := poll
+	for ctx.Err() == nil {
+		if len(r.pending) == 0 {
+			select {
+			case o := <-r.finished:
+				r.collect(ctx, o)
+			case <-ctx.Done():
+				return
+			}
+		}
+		r.gather(ctx, 0)
+		full := r.inFlight.Load() >= maxInFlight
+		result, err := r.settle(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		r.report.written(ctx, err)
+		if err != nil {
+			pause = min(2*pause, lastPause)
+			rest(ctx, pause, nil)
+			continue
+		}
+		if result.More || full {
+			r.Nudge()
+		}
+		pause = poll
+		rest(ctx, marksEvery, nil)
+	}
+}
+
+// rest waits, or until it is woken.
+func rest(ctx context.Context, d time.Duration, woken <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-woken:
+	}
+}
+
 // Result is what a pass did. Events that were published in the background count in the
 // pass that settles them.
 type Result struct {
@@ -134,61 +221,10 @@ type Result struct {
 	More bool
 }
 
-// Run relays until ctx ends, then waits for the publishes on their way, at most
-// Options.Drain, and gives back what is left. It returns nil: what fails is logged
-// when it begins to fail and when it works again, and tried on.
-func (r *Relay) Run(ctx context.Context) error {
-	publishing, abort := context.WithCancel(context.WithoutCancel(ctx))
-	defer abort()
-	pause := poll
-	for ctx.Err() == nil {
-		result, err := r.pass(ctx, publishing)
-		if ctx.Err() != nil {
-			break
-		}
-		r.report.store(ctx, err)
-		switch {
-		case err != nil:
-			pause = min(2*pause, lastPause)
-			r.rest(ctx, pause, false)
-		case r.failures >= probe:
-			r.rest(ctx, poll, false)
-		case result.Claimed > few && result.Claimed < batch:
-			r.rest(ctx, linger, false)
-		case !result.More:
-			r.rest(ctx, poll, true)
-		}
-		if err == nil {
-			pause = poll
-		}
-	}
-	r.drain(publishing, abort)
-	return nil
-}
-
-// rest waits; an alert one only until there is something to do.
-func (r *Relay) rest(ctx context.Context, d time.Duration, alert bool) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	nudged, finished := r.nudged, r.finished
-	if !alert {
-		nudged, finished = nil, nil
-	}
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-nudged:
-	case o := <-finished:
-		r.collect(ctx, o)
-	}
-}
-
-// RunOnce makes one pass: it claims a batch, publishes it, waits a moment for the
+// RunOnce makes one pass of what Run does in its two loops: it claims a batch, publishes it, waits a moment for the
 // outcomes and settles those. It ends its publishes with ctx.
-func (r *Relay) RunOnce(ctx context.Context) (Result, error) { return r.pass(ctx, ctx) }
-
-func (r *Relay) pass(ctx, publishing context.Context) (Result, error) {
-	claimed, full, err := r.claim(ctx, publishing)
+func (r *Relay) RunOnce(ctx context.Context) (Result, error) {
+	claimed, full, err := r.claim(ctx, ctx)
 	r.gather(ctx, claimed)
 	result, settleErr := r.settle(ctx)
 	result.Claimed = claimed
@@ -198,19 +234,19 @@ func (r *Relay) pass(ctx, publishing context.Context) (Result, error) {
 
 // claim takes a batch and starts to publish it. It reports whether there may be more.
 func (r *Relay) claim(ctx, publishing context.Context) (n int, full bool, err error) {
-	limit := min(batch, maxInFlight-r.inFlight)
-	if r.failures >= probe {
+	limit := min(batch, maxInFlight-int(r.inFlight.Load()))
+	if r.failures.Load() >= probe {
 		limit = min(limit, probe)
 	}
-	if limit == 0 {
+	if limit <= 0 {
 		return 0, false, nil
 	}
 	began := time.Now() // before the database begins to count
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	events, err := r.store.ClaimEvents(ctx, uuid.NewString(), r.options.Lease, limit)
+	r.inFlight.Add(int64(len(events)))
 	for _, event := range events {
-		r.inFlight++
 		go r.publish(publishing, event, began.Add(r.options.Lease))
 	}
 	return len(events), len(events) == limit, err
@@ -247,12 +283,12 @@ func (r *Relay) gather(ctx context.Context, n int) {
 func (r *Relay) drain(ctx context.Context, abort context.CancelFunc) {
 	timer := time.AfterFunc(r.options.Drain, abort)
 	defer timer.Stop()
-	for len(r.pending) < r.inFlight {
+	for len(r.pending) < int(r.inFlight.Load()) {
 		r.collect(ctx, <-r.finished)
 	}
 	if len(r.pending) == 0 {
 		return
 	}
 	_, err := r.settle(context.WithoutCancel(ctx))
-	r.report.store(ctx, err)
+	r.report.written(ctx, err)
 }
