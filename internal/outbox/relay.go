@@ -61,10 +61,11 @@ const (
 	// patience is how long RunOnce waits for its publishes. What takes longer goes on
 	// in the background, and a later pass settles it.
 	patience = 50 * time.Millisecond
-	// A claim of more than few events, but not a batch, is followed by a moment's linger: where
-	// so many come, more will, and a claim of twice as many costs hardly more.
-	few    = 4
-	linger = 5 * time.Millisecond
+	// Where more than many events a second come, as seen over a while, a claim is followed by a linger: a claim of ten
+	// costs hardly more than one of two. Where fewer come, each is claimed at once.
+	many   = 550
+	while  = time.Second
+	linger = 10 * time.Millisecond
 	// marksEvery is how soon after one mark another may follow. An event that comes alone is marked at once,
 	// and where many come, many are marked together.
 	marksEvery = 10 * time.Millisecond
@@ -145,7 +146,8 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // claimAll claims and starts to publish whatever there is, until ctx ends.
 func (r *Relay) claimAll(ctx, publishing context.Context) {
-	pause := poll
+	began := time.Now()
+	pause, inflow := poll, pace{since: began}
 	for ctx.Err() == nil {
 		n, full, err := r.claim(ctx, publishing)
 		if ctx.Err() != nil {
@@ -159,13 +161,30 @@ func (r *Relay) claimAll(ctx, publishing context.Context) {
 			continue
 		case r.failures.Load() >= probe:
 			rest(ctx, poll, nil)
-		case n > few && !full:
+		case inflow.manyAfter(n) && !full:
 			rest(ctx, linger, nil)
 		case !full:
 			rest(ctx, poll, r.nudged)
 		}
 		pause = poll
 	}
+}
+
+// pace is how many events come.
+type pace struct {
+	since time.Time
+	n     int
+	many  bool
+}
+
+// manyAfter counts a claim, and reports whether many events have come of late.
+func (p *pace) manyAfter(n int) bool {
+	p.n += n
+	if d := time.Since(p.since); d >= while {
+		p.many = float64(p.n) > many*d.Seconds()
+		p.n, p.since = 0, p.since.Add(d)
+	}
+	return p.many
 }
 
 // settleAll settles what has been published, until ctx ends. A mark makes way for the next change of a resource, and for

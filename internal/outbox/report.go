@@ -20,20 +20,20 @@ type report struct {
 
 // read logs when the store begins to fail those who claim, and when it works again.
 func (r *report) read(ctx context.Context, err error) {
-	r.store(ctx, &r.unread, "read", err)
+	r.store(ctx, &r.unread, "claim", err)
 }
 
 // written is read for those who settle.
 func (r *report) written(ctx context.Context, err error) {
-	r.store(ctx, &r.unmarked, "written", err)
+	r.store(ctx, &r.unmarked, "mark", err)
 }
 
-func (r *report) store(ctx context.Context, failing *bool, what string, err error) {
+func (r *report) store(ctx context.Context, failing *bool, step string, err error) {
 	switch {
 	case err != nil && !*failing:
-		r.log.WarnContext(ctx, "outbox cannot be "+what+"; trying on", "error", err)
+		r.log.WarnContext(ctx, "outbox cannot be read or written; trying on", "step", step, "error", err)
 	case err == nil && *failing:
-		r.log.InfoContext(ctx, "outbox can be "+what+" again")
+		r.log.InfoContext(ctx, "outbox can be read and written again", "step", step)
 	}
 	*failing = err != nil
 }

@@ -20,6 +20,10 @@ func (l *lab) away(ctx context.Context, r *rig, s *section, p *proof.Plot) error
 	if err != nil {
 		return err
 	}
+	last, err := r.lastEvent(ctx)
+	if err != nil {
+		return err
+	}
 	p.Series = append(p.Series, cumulative("appended, Pub/Sub away", at))
 	s.Figures = append(s.Figures, proof.AtLeast("appended, Pub/Sub away", overall(at), "wake-ups a second", appendBar))
 	if err := l.drain(ctx, r, s, p); err != nil {
@@ -28,7 +32,7 @@ func (l *lab) away(ctx context.Context, r *rig, s *section, p *proof.Plot) error
 	if err := r.service.stop(); err != nil {
 		return err
 	}
-	floor, err := r.copyOutbox(ctx)
+	floor, err := r.copyOutbox(ctx, last)
 	if err != nil {
 		return err
 	}
@@ -51,14 +55,15 @@ func (r *rig) appendedAlone(ctx context.Context) (at []float64, err error) {
 	return at, err
 }
 
-// copyOutbox inserts all wake-ups into a copy of their table, and returns how many rows a second that were.
-func (r *rig) copyOutbox(ctx context.Context) (float64, error) {
+// copyOutbox inserts all wake-ups up to an event into a copy of their table, and returns how many rows a second that were.
+func (r *rig) copyOutbox(ctx context.Context, last int64) (float64, error) {
 	const columns = `id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by, metadata`
 	if _, err := r.db.Exec(ctx, `CREATE TABLE outbox_copy (LIKE outbox INCLUDING ALL)`); err != nil {
 		return 0, fmt.Errorf("make a copy of the outbox: %w", err)
 	}
 	began := time.Now()
-	tag, err := r.db.Exec(ctx, `INSERT INTO outbox_copy (`+columns+`) SELECT `+columns+` FROM outbox WHERE wake ORDER BY seq`)
+	tag, err := r.db.Exec(ctx, `INSERT INTO outbox_copy (`+columns+`)
+		SELECT `+columns+` FROM outbox WHERE wake AND seq <= $1 ORDER BY seq`, last)
 	took := time.Since(began)
 	if err != nil {
 		return 0, fmt.Errorf("fill a copy of the outbox: %w", err)

@@ -22,10 +22,10 @@ func eventsStudy() study {
 		name: "events",
 		about: "How long a change takes to reach whom it concerns, at 10,000 clusters. Everything comes in open loops (see open-loop).\n\n" +
 			"*Commit to acknowledged*: 500 changes a second, in turn creations and PATCHes of labels of as many clusters, each of which makes\n" +
-			"one event. The time is that between two of the database's own: created_at, which the statement of the change sets before its\n" +
-			"transaction commits, and published_at, which is set after Pub/Sub has acknowledged, by the statement that marks it. So the rest of\n" +
-			"the transaction, with the flush of the log, and the way to the mark are in it, and the commit of the mark is not. Nobody is\n" +
-			"subscribed. The floor is a program that publishes copies of such a message, each with an ordering key of its own, to the same\n" +
+			"one event. The time is that from created_at, which the statement of the change sets before its transaction commits, to when a\n" +
+			"subscriber has the event in hand, both on the clock of this machine: so the rest of the transaction, with the flush of the log,\n" +
+			"is in it, and the millisecond that the subscriber waits between two pulls; the acknowledgement comes before that. The floor is a\n" +
+			"program that publishes copies of such a message, each with an ordering key of its own, to the same\n" +
 			"server at the same rate with the same client library, one a call as the service does; and as fast as it goes.\n\n" +
 			"*Create to event*: from when a POST was due to when a subscriber has the event in hand. The subscriber pulls from one topic every\n" +
 			"millisecond, over a connection of its own; a stream would add up to ten, which is how often this server feeds one. What it adds\n" +
@@ -183,9 +183,12 @@ func (l *lab) acknowledged(ctx context.Context, r *rig, due []time.Duration) (to
 	if err != nil {
 		return nil, o, err
 	}
-	if err := raw.close(); err != nil { // Not needed here.
+	defer func() { err = errors.Join(err, raw.close()) }()
+	came, end, err := watchArrivals(ctx, raw.conn, clusterTopic, "")
+	if err != nil {
 		return nil, o, err
 	}
+	defer func() { err = errors.Join(err, end()) }()
 	mark, err := r.lastEvent(ctx)
 	if err != nil {
 		return nil, o, err
@@ -197,7 +200,7 @@ func (l *lab) acknowledged(ctx context.Context, r *rig, due []time.Duration) (to
 	if err := r.settle(ctx); err != nil {
 		return nil, o, err
 	}
-	took, err = r.publications(ctx, mark)
+	took, err = r.reached(ctx, mark, came)
 	if err == nil && len(took) != len(o.samples) {
 		err = fmt.Errorf("%d changes made %d events", len(o.samples), len(took))
 	}
@@ -227,14 +230,28 @@ func (r *rig) lastEvent(ctx context.Context) (seq int64, err error) {
 	return seq, err
 }
 
-// publications are how long the changes after an event waited, from created_at to published_at.
-func (r *rig) publications(ctx context.Context, after int64) ([]sample, error) {
-	rows, err := r.db.Query(ctx, `SELECT extract(epoch FROM published_at - created_at)::float8 FROM outbox
-		WHERE seq > $1 AND NOT wake AND published_at IS NOT NULL`, after)
+// reached are how long the changes after an event took, from created_at until the first message about their clusters came.
+func (r *rig) reached(ctx context.Context, after int64, came *arrivalTimes) ([]sample, error) {
+	rows, err := r.db.Query(ctx, `SELECT cluster_id::text, created_at FROM outbox WHERE seq > $1 AND NOT wake`, after)
 	if err != nil {
 		return nil, err
 	}
-	return seconded(rows)
+	var (
+		took    []sample
+		cluster string
+		created time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&cluster, &created}, func() error {
+		came.mu.Lock()
+		defer came.mu.Unlock()
+		at, ok := came.at[cluster]
+		if !ok || at.Before(created) {
+			return fmt.Errorf("no message about cluster %s has come", cluster)
+		}
+		took = append(took, sample{took: at.Sub(created)})
+		return nil
+	})
+	return took, err
 }
 
 // seconded reads rows of seconds as samples.

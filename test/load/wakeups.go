@@ -17,10 +17,10 @@ import (
 func wakeUpsStudy() study {
 	return study{
 		name: "wake-ups",
-		about: "100,000 clusters are due at once: while no service runs, one statement sets all their times to now. Then the service is started,\n" +
-			"and what it appends and publishes is read from the rows of the outbox: the clock begins with the transaction of the first wake-up\n" +
-			"and ends with the last row's created_at, or published_at, which Pub/Sub has acknowledged by then. There must be exactly one\n" +
-			"cluster.reconcile for each cluster. Nothing else in the fleet is due, and nobody is subscribed; autovacuum is as PostgreSQL comes.\n\n" +
+		about: "100,000 clusters are due at once: while no service runs, one statement sets all their times to now. Then the service is\n" +
+			"started, and what it appends and publishes is read from the rows of the outbox: the clock begins with the transaction of the first\n" +
+			"wake-up and ends with the last row's created_at, or published_at, which Pub/Sub has acknowledged by then. There must be exactly one\n" +
+			"cluster.reconcile for each cluster. Nothing else is due, and nobody is subscribed; autovacuum is as PostgreSQL comes.\n\n" +
 			"*Pub/Sub away*: its process is stopped, so that the scheduler is alone but for the relay's tries; this is judged. *Pub/Sub\n" +
 			"answering*: it answers from the start; scheduler, relay and the fake server share the machine.\n\n" +
 			"*The drain* is of the wake-ups that wait after the former: Pub/Sub's process goes on, and the rate is counted from the first\n" +
