@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/test/proof"
 )
 
@@ -60,7 +59,7 @@ func (l *lab) toSubscriber(ctx context.Context, r *rig, prefix string, due []tim
 }
 
 func (r *rig) rawToSubscriber(ctx context.Context, raw *publisher, due []time.Duration) (took []sample, err error) {
-	arrived, end, err := watchArrivals(ctx, raw.conn, rawTopic, "")
+	arrived, end, err := watchArrivals(ctx, raw.conn, rawTopic, orderingKey)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +76,7 @@ func (r *rig) rawToSubscriber(ctx context.Context, raw *publisher, due []time.Du
 }
 
 func (r *rig) toSubscriber(ctx context.Context, raw *publisher, prefix string, due []time.Duration) (o opened, took []sample, err error) {
-	arrived, end, err := watchArrivals(ctx, raw.conn, clusterTopic, v1.ClusterCreated)
+	arrived, end, err := watchArrivals(ctx, raw.conn, clusterTopic, createdKey)
 	if err != nil {
 		return o, nil, err
 	}

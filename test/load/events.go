@@ -184,7 +184,7 @@ func (l *lab) acknowledged(ctx context.Context, r *rig, due []time.Duration) (to
 		return nil, o, err
 	}
 	defer func() { err = errors.Join(err, raw.close()) }()
-	came, end, err := watchArrivals(ctx, raw.conn, clusterTopic, "")
+	came, end, err := watchArrivals(ctx, raw.conn, clusterTopic, eventID)
 	if err != nil {
 		return nil, o, err
 	}
@@ -230,26 +230,34 @@ func (r *rig) lastEvent(ctx context.Context) (seq int64, err error) {
 	return seq, err
 }
 
-// reached are how long the changes after an event took, from created_at until the first message about their clusters came.
+// reached waits until the events of all changes after another have come, and returns how long they took from created_at.
 func (r *rig) reached(ctx context.Context, after int64, came *arrivalTimes) ([]sample, error) {
-	rows, err := r.db.Query(ctx, `SELECT cluster_id::text, created_at FROM outbox WHERE seq > $1 AND NOT wake`, after)
+	rows, err := r.db.Query(ctx, `SELECT id::text, created_at FROM outbox WHERE seq > $1 AND NOT wake`, after)
 	if err != nil {
 		return nil, err
 	}
 	var (
-		took    []sample
-		cluster string
-		created time.Time
+		id      string
+		at      time.Time
+		created = map[string]time.Time{}
 	)
-	_, err = pgx.ForEachRow(rows, []any{&cluster, &created}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		created[id] = at
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	var took []sample
+	err = r.poll(ctx, "all events to come", 10*time.Millisecond, func(context.Context) (bool, error) {
 		came.mu.Lock()
 		defer came.mu.Unlock()
-		at, ok := came.at[cluster]
-		if !ok || at.Before(created) {
-			return fmt.Errorf("no message about cluster %s has come", cluster)
+		took = took[:0]
+		for id, at := range created {
+			if arrived, ok := came.at[id]; ok {
+				took = append(took, sample{took: arrived.Sub(at)})
+			}
 		}
-		took = append(took, sample{took: at.Sub(created)})
-		return nil
+		return len(took) == len(created), nil
 	})
 	return took, err
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/test/pubsub"
 )
 
@@ -158,21 +159,33 @@ func (p *publisher) close() error {
 	return p.client.Close() // The connection too.
 }
 
-// arrivalTimes are when the first message with an ordering key came.
+// arrivalTimes are when the first message with a key came.
 type arrivalTimes struct {
 	mu sync.Mutex
 	at map[string]time.Time
 }
 
-// watchArrivals notes when messages of a topic come, of a type of event unless that is "", until end is called.
-func watchArrivals(ctx context.Context, conn *grpc.ClientConn, topic, event string) (a *arrivalTimes, end func() error, err error) {
+// What messages are known by: their ordering keys, those of creations alone, or the ids of their events.
+func orderingKey(m *pb.PubsubMessage) string { return m.GetOrderingKey() }
+func eventID(m *pb.PubsubMessage) string     { return m.GetAttributes()["ce-id"] }
+func createdKey(m *pb.PubsubMessage) string {
+	if m.GetAttributes()["event_type"] != v1.ClusterCreated {
+		return ""
+	}
+	return m.GetOrderingKey()
+}
+
+// watchArrivals notes when messages of a topic come that have a key, until end is called.
+func watchArrivals(
+	ctx context.Context, conn *grpc.ClientConn, topic string, key func(*pb.PubsubMessage) string,
+) (a *arrivalTimes, end func() error, err error) {
 	a = &arrivalTimes{at: map[string]time.Time{}}
 	end, err = pubsub.Watch(ctx, conn, "arrivals", topic, func(_ context.Context, m *pb.PubsubMessage) error {
-		now := time.Now()
+		now, k := time.Now(), key(m)
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		if _, again := a.at[m.GetOrderingKey()]; !again && (event == "" || m.GetAttributes()["event_type"] == event) {
-			a.at[m.GetOrderingKey()] = now
+		if _, again := a.at[k]; !again && k != "" {
+			a.at[k] = now
 		}
 		return nil
 	})
