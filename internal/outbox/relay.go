@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,17 +56,13 @@ type Options struct {
 const (
 	// poll is how late an event of another replica, whose nudge does not reach us, is seen.
 	poll = 200 * time.Millisecond
-	// patience is how long RunOnce waits for its publishes. What takes longer goes on
-	// in the background, and a later pass settles it.
+	// patience is how long a pass waits for its publishes. What takes longer goes on
+	// in the background, and the next pass begins.
 	patience = 50 * time.Millisecond
-	// Where more than many events a second come, as seen over a while, a claim is followed by a linger: a claim of ten
-	// costs hardly more than one of two. Where fewer come, each is claimed at once.
-	many   = 550
-	while  = time.Second
-	linger = 10 * time.Millisecond
-	// marksEvery is how soon after one mark another may follow. An event that comes alone is marked at once,
-	// and where many come, many are marked together.
-	marksEvery = 10 * time.Millisecond
+	// A pass that claimed more than few events, but not a batch, is followed by a moment's linger: where
+	// so many come, more will, and a claim and a mark of twice as many cost hardly more.
+	few    = 4
+	linger = 5 * time.Millisecond
 	// batch bounds a claim, maxInFlight what is claimed and not yet settled.
 	batch       = 500
 	maxInFlight = 1000
@@ -84,8 +78,7 @@ const (
 )
 
 // Relay publishes the events of the outbox. [Relay.Nudge] is safe for concurrent use;
-// Run and RunOnce are called by one goroutine. Run has two: one claims and publishes, the other settles
-// what has been published, so that an event which comes waits for neither.
+// Run and RunOnce are called by one goroutine.
 type Relay struct {
 	store     Store
 	publisher Publisher
@@ -93,12 +86,14 @@ type Relay struct {
 	log       *slog.Logger
 	options   Options
 	nudged    chan struct{}
-	finished  chan outcome // from the publishes; has room for all, so none ever waits
-	inFlight  atomic.Int64 // claimed and not settled
-	failures  atomic.Int64 // in a row
-	report    *report
 
-	pending []outcome // finished and not settled; belongs to who settles
+	// The rest belongs to the goroutine of Run.
+
+	finished chan outcome // from the publishes; has room for all, so none ever waits
+	inFlight int          // claimed and not settled
+	pending  []outcome    // finished and not settled
+	failures int          // in a row
+	report   *report
 }
 
 // New returns a Relay that does nothing yet.
@@ -130,107 +125,6 @@ func (r *Relay) Nudge() {
 	}
 }
 
-// Run relays until ctx ends, then waits for the publishes on their way, at most
-// Options.Drain, and gives back what is left. It returns nil: what fails is logged
-// when it begins to fail and when it works again, and tried on.
-func (r *Relay) Run(ctx context.Context) error {
-	publishing, abort := context.WithCancel(context.WithoutCancel(ctx))
-	defer abort()
-	var claiming sync.WaitGroup
-	claiming.Go(func() { r.claimAll(ctx, publishing) })
-	r.settleAll(ctx)
-	claiming.Wait()
-	r.drain(publishing, abort)
-	return nil
-}
-
-// claimAll claims and starts to publish whatever there is, until ctx ends.
-func (r *Relay) claimAll(ctx, publishing context.Context) {
-	began := time.Now()
-	pause, inflow := poll, pace{since: began}
-	for ctx.Err() == nil {
-		n, full, err := r.claim(ctx, publishing)
-		if ctx.Err() != nil {
-			return
-		}
-		r.report.read(ctx, err)
-		switch {
-		case err != nil:
-			pause = min(2*pause, lastPause)
-			rest(ctx, pause, nil)
-			continue
-		case r.failures.Load() >= probe:
-			rest(ctx, poll, nil)
-		case inflow.manyAfter(n) && !full:
-			rest(ctx, linger, nil)
-		case !full:
-			rest(ctx, poll, r.nudged)
-		}
-		pause = poll
-	}
-}
-
-// pace is how many events come.
-type pace struct {
-	since time.Time
-	n     int
-	many  bool
-}
-
-// manyAfter counts a claim, and reports whether many events have come of late.
-func (p *pace) manyAfter(n int) bool {
-	p.n += n
-	if d := time.Since(p.since); d >= while {
-		p.many = float64(p.n) > many*d.Seconds()
-		p.n, p.since = 0, p.since.Add(d)
-	}
-	return p.many
-}
-
-// settleAll settles what has been published, until ctx ends. A mark makes way for the next change of a resource, and for
-// more where as much is on its way as may be: claims are to go on.
-func (r *Relay) settleAll(ctx context.Context) {
-	pause := poll
-	for ctx.Err() == nil {
-		if len(r.pending) == 0 {
-			select {
-			case o := <-r.finished:
-				r.collect(ctx, o)
-			case <-ctx.Done():
-				return
-			}
-		}
-		r.gather(ctx, 0)
-		full := r.inFlight.Load() >= maxInFlight
-		result, err := r.settle(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		r.report.written(ctx, err)
-		if err != nil {
-			pause = min(2*pause, lastPause)
-			rest(ctx, pause, nil)
-			continue
-		}
-		if result.More || full {
-			r.Nudge()
-		}
-		pause = poll
-		rest(ctx, marksEvery, nil)
-	}
-}
-
-// rest waits, or until it is woken.
-func rest(ctx context.Context, d time.Duration, woken <-chan struct{}) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-woken:
-	}
-}
-
 // Result is what a pass did. Events that were published in the background count in the
 // pass that settles them.
 type Result struct {
@@ -240,10 +134,61 @@ type Result struct {
 	More bool
 }
 
-// RunOnce makes one pass of what Run does in its two loops: it claims a batch, publishes it, waits a moment for the
+// Run relays until ctx ends, then waits for the publishes on their way, at most
+// Options.Drain, and gives back what is left. It returns nil: what fails is logged
+// when it begins to fail and when it works again, and tried on.
+func (r *Relay) Run(ctx context.Context) error {
+	publishing, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	pause := poll
+	for ctx.Err() == nil {
+		result, err := r.pass(ctx, publishing)
+		if ctx.Err() != nil {
+			break
+		}
+		r.report.store(ctx, err)
+		switch {
+		case err != nil:
+			pause = min(2*pause, lastPause)
+			r.rest(ctx, pause, false)
+		case r.failures >= probe:
+			r.rest(ctx, poll, false)
+		case result.Claimed > few && result.Claimed < batch:
+			r.rest(ctx, linger, false)
+		case !result.More:
+			r.rest(ctx, poll, true)
+		}
+		if err == nil {
+			pause = poll
+		}
+	}
+	r.drain(publishing, abort)
+	return nil
+}
+
+// rest waits; an alert one only until there is something to do.
+func (r *Relay) rest(ctx context.Context, d time.Duration, alert bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	nudged, finished := r.nudged, r.finished
+	if !alert {
+		nudged, finished = nil, nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-nudged:
+	case o := <-finished:
+		r.collect(ctx, o)
+	}
+}
+
+// RunOnce makes one pass: it claims a batch, publishes it, waits a moment for the
 // outcomes and settles those. It ends its publishes with ctx.
-func (r *Relay) RunOnce(ctx context.Context) (Result, error) {
-	claimed, full, err := r.claim(ctx, ctx)
+func (r *Relay) RunOnce(ctx context.Context) (Result, error) { return r.pass(ctx, ctx) }
+
+func (r *Relay) pass(ctx, publishing context.Context) (Result, error) {
+	claimed, full, err := r.claim(ctx, publishing)
 	r.gather(ctx, claimed)
 	result, settleErr := r.settle(ctx)
 	result.Claimed = claimed
@@ -253,19 +198,19 @@ func (r *Relay) RunOnce(ctx context.Context) (Result, error) {
 
 // claim takes a batch and starts to publish it. It reports whether there may be more.
 func (r *Relay) claim(ctx, publishing context.Context) (n int, full bool, err error) {
-	limit := min(batch, maxInFlight-int(r.inFlight.Load()))
-	if r.failures.Load() >= probe {
+	limit := min(batch, maxInFlight-r.inFlight)
+	if r.failures >= probe {
 		limit = min(limit, probe)
 	}
-	if limit <= 0 {
+	if limit == 0 {
 		return 0, false, nil
 	}
 	began := time.Now() // before the database begins to count
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	events, err := r.store.ClaimEvents(ctx, uuid.NewString(), r.options.Lease, limit)
-	r.inFlight.Add(int64(len(events)))
 	for _, event := range events {
+		r.inFlight++
 		go r.publish(publishing, event, began.Add(r.options.Lease))
 	}
 	return len(events), len(events) == limit, err
@@ -302,12 +247,12 @@ func (r *Relay) gather(ctx context.Context, n int) {
 func (r *Relay) drain(ctx context.Context, abort context.CancelFunc) {
 	timer := time.AfterFunc(r.options.Drain, abort)
 	defer timer.Stop()
-	for len(r.pending) < int(r.inFlight.Load()) {
+	for len(r.pending) < r.inFlight {
 		r.collect(ctx, <-r.finished)
 	}
 	if len(r.pending) == 0 {
 		return
 	}
 	_, err := r.settle(context.WithoutCancel(ctx))
-	r.report.written(ctx, err)
+	r.report.store(ctx, err)
 }

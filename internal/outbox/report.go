@@ -9,33 +9,23 @@ import (
 // reportEvery bounds how often failed publishes are logged. The metrics count each.
 const reportEvery = 30 * time.Second
 
-// report logs what the loops run into, without a line for every try. Each field but the log belongs to one loop.
+// report logs what a loop runs into, without a line for every try.
 type report struct {
 	log      *slog.Logger
-	unread   bool      // the store cannot be read
-	unmarked bool      // nor written
+	failing  bool      // the store
 	failures int       // publishes since the last line
 	last     time.Time // of that line
 }
 
-// read logs when the store begins to fail those who claim, and when it works again.
-func (r *report) read(ctx context.Context, err error) {
-	r.store(ctx, &r.unread, "claim", err)
-}
-
-// written is read for those who settle.
-func (r *report) written(ctx context.Context, err error) {
-	r.store(ctx, &r.unmarked, "mark", err)
-}
-
-func (r *report) store(ctx context.Context, failing *bool, step string, err error) {
+// store logs when the store begins to fail and when it works again.
+func (r *report) store(ctx context.Context, err error) {
 	switch {
-	case err != nil && !*failing:
-		r.log.WarnContext(ctx, "outbox cannot be read or written; trying on", "step", step, "error", err)
-	case err == nil && *failing:
-		r.log.InfoContext(ctx, "outbox can be read and written again", "step", step)
+	case err != nil && !r.failing:
+		r.log.WarnContext(ctx, "outbox cannot be read or written; trying on", "error", err)
+	case err == nil && r.failing:
+		r.log.InfoContext(ctx, "outbox can be read and written again")
 	}
-	*failing = err != nil
+	r.failing = err != nil
 }
 
 // publish logs a publish that failed, or counts it for the next line.

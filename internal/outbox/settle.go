@@ -37,13 +37,13 @@ func (r *Relay) collect(ctx context.Context, o outcome) {
 	switch {
 	case o.cutOff && o.err != nil:
 	case o.err == nil:
-		r.failures.Store(0)
+		r.failures = 0
 		r.observer.PublishDone(topic, "ok", o.elapsed)
 	case o.refused():
-		r.failures.Store(0) // it was Pub/Sub that said so
+		r.failures = 0 // it was Pub/Sub that said so
 		r.observer.PublishDone(topic, "refused", o.elapsed)
 	default:
-		r.failures.Add(1)
+		r.failures++
 		r.observer.PublishDone(topic, "retry", o.elapsed)
 		r.report.publish(ctx, topic, o.err)
 	}
@@ -88,7 +88,7 @@ func (r *Relay) mark(ctx context.Context, published []outcome, result *Result) e
 		r.pending = append(r.pending, published...)
 		return err
 	}
-	r.inFlight.Add(-int64(len(published)))
+	r.inFlight -= len(published)
 	result.Published += len(published)
 	return nil
 }
@@ -103,7 +103,7 @@ func (r *Relay) release(ctx context.Context, claim string, failed []outcome, res
 		r.pending = append(r.pending, failed...)
 		return err
 	}
-	r.inFlight.Add(-int64(len(failed)))
+	r.inFlight -= len(failed)
 	result.Failed += len(failed)
 	result.SetAside += setAside
 	r.reportSetAside(ctx, failed, setAside)
