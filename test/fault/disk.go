@@ -18,25 +18,22 @@ import (
 	"github.com/cls-backend/cls-backend/internal/dev"
 )
 
-// disks are what happens to PostgreSQL's disk. Where no small one can be made there are none.
+// disks are what happens to PostgreSQL's disk.
 func disks() []scenario {
-	if !mountable() {
-		return nil
-	}
 	return []scenario{
 		{
 			name: "disk/full", promise: "On a full disk writes are refused and all can be read; when there is space again, all goes on by itself.",
 			about: "The disk with the tables and indexes of the service is full (a small tmpfs, and a file that takes all the space left), " +
 				"and later it is not. The WAL is on another.",
 			full: dose{times: 3, lasts: 30 * time.Second}, short: dose{times: 1, lasts: 3 * time.Second},
-			unit: "times full", run: diskFull, postgres: itsOwn(),
+			unit: "times full", run: diskFull, postgres: itsOwn(), mounts: true,
 		},
 		{
 			name: "disk/wal-full", promise: "When PostgreSQL has died of a full disk and is back, all goes on by itself, and nothing is lost.",
 			about: "The disk with the WAL is full, of which PostgreSQL panics; it cannot start either as long as that is so. When there is space " +
 				"again PostgreSQL is started, and nothing else.",
 			full: dose{times: 3, lasts: 20 * time.Second}, short: dose{times: 1, lasts: time.Second},
-			unit: "times full", run: walFull, postgres: itsOwn(),
+			unit: "times full", run: walFull, postgres: itsOwn(), mounts: true,
 		},
 	}
 }
@@ -216,15 +213,17 @@ func (w *world) mount(ctx context.Context) (disk, own string, err error) {
 	return disk, own, errors.Join(os.Mkdir(own, 0o700), os.Chown(own, int(of.Uid), int(of.Gid)))
 }
 
-// mountable reports whether a small disk can be made: that takes Linux, and root or sudo without a password.
-func mountable() bool {
+// mountable says why no small disk can be made, if so: that takes Linux, and root or sudo without a password.
+func mountable(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "cls-fault-disk-")
 	if err != nil {
-		return false
+		return err
 	}
 	defer os.Remove(dir)
-	ctx := context.Background()
-	return mountTmpfs(ctx, dir) == nil && asRoot(ctx, "umount", dir) == nil
+	if err := mountTmpfs(ctx, dir); err != nil {
+		return err
+	}
+	return asRoot(ctx, "umount", dir)
 }
 
 func mountTmpfs(ctx context.Context, dir string) error {

@@ -39,6 +39,7 @@ type scenario struct {
 	postgres    *dev.PostgresOptions // of a PostgreSQL of its own, whose folder the rig chooses; nil shares one
 	emulator    bool                 // Google's emulator instead of its server in this process
 	previous    bool                 // it begins with the binary and the schema from before the last two migrations
+	mounts      bool                 // a small disk
 	alone       bool                 // it measures what the machine can do: no other world is there meanwhile
 	except      []exception          // invariants that have nothing to be examined here
 }
@@ -62,6 +63,9 @@ func (s scenario) leftOut(ctx context.Context) (err error) {
 	}
 	if s.previous {
 		_, err = previousRelease(ctx)
+	}
+	if s.mounts {
+		err = mountable(ctx)
 	}
 	return err
 }
