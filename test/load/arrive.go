@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/cls-backend/cls-backend/test/proof"
+	"github.com/cls-backend/cls-backend/test/pubsub"
 )
 
 // createToEvent creates clusters at rates, and has a subscriber wait for their events.
@@ -76,7 +77,7 @@ func (r *rig) rawToSubscriber(ctx context.Context, raw *publisher, due []time.Du
 }
 
 func (r *rig) toSubscriber(ctx context.Context, raw *publisher, prefix string, due []time.Duration) (o opened, took []sample, err error) {
-	arrived, end, err := watchArrivals(ctx, raw.conn, clusterTopic, createdKey)
+	arrived, end, err := watchArrivals(ctx, raw.conn, pubsub.ClusterEvents, createdKey)
 	if err != nil {
 		return o, nil, err
 	}

@@ -80,15 +80,26 @@ func treeCPU(root int) (time.Duration, error) {
 
 // childrenCPU is what the living children of a process have used so far.
 func childrenCPU(root int) (time.Duration, error) {
+	all, err := children(root)
+	var total time.Duration
+	for _, t := range all {
+		total += t.own
+	}
+	return total, err
+}
+
+// children are the living children of a process, by their pids.
+func children(root int) (map[string]times, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return 0, fmt.Errorf("list the processes: %w", err)
+		return nil, fmt.Errorf("list the processes: %w", err)
 	}
-	var total time.Duration
+	all := map[string]times{}
 	for _, file := range stats {
-		if t, err := readTimes(filepath.Base(filepath.Dir(file))); err == nil && t.parent == root { // Others have ended since.
-			total += t.own
+		pid := filepath.Base(filepath.Dir(file))
+		if t, err := readTimes(pid); err == nil && t.parent == root { // Others have ended since.
+			all[pid] = t
 		}
 	}
-	return total, nil
+	return all, nil
 }

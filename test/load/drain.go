@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/test/proof"
 )
@@ -131,7 +133,11 @@ func (r *rig) waited(ctx context.Context, from time.Time, seconds float64) ([]sa
 	if err != nil {
 		return nil, err
 	}
-	return seconded(rows)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (sample, error) {
+		var took float64
+		err := row.Scan(&took)
+		return sample{took: time.Duration(took * float64(time.Second))}, err
+	})
 }
 
 // rawDrain publishes n copies of a wake-up as fast as it goes.

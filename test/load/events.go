@@ -13,6 +13,7 @@ import (
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/test/proof"
+	"github.com/cls-backend/cls-backend/test/pubsub"
 	"github.com/cls-backend/cls-backend/test/wire"
 )
 
@@ -184,7 +185,7 @@ func (l *lab) acknowledged(ctx context.Context, r *rig, due []time.Duration) (to
 		return nil, o, err
 	}
 	defer func() { err = errors.Join(err, raw.close()) }()
-	came, end, err := watchArrivals(ctx, raw.conn, clusterTopic, eventID)
+	came, end, err := watchArrivals(ctx, raw.conn, pubsub.ClusterEvents, eventID)
 	if err != nil {
 		return nil, o, err
 	}
@@ -260,15 +261,6 @@ func (r *rig) reached(ctx context.Context, after int64, came *arrivalTimes) ([]s
 		return len(took) == len(created), nil
 	})
 	return took, err
-}
-
-// seconded reads rows of seconds as samples.
-func seconded(rows pgx.Rows) ([]sample, error) {
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (sample, error) {
-		var took float64
-		err := row.Scan(&took)
-		return sample{took: time.Duration(took * float64(time.Second))}, err
-	})
 }
 
 // distribution is a line of how long what share of the samples took at most.

@@ -14,8 +14,8 @@ import (
 	"github.com/cls-backend/cls-backend/test/proof"
 )
 
-// every is how often a cluster that is stable is woken by default.
-const every = 5 * time.Minute
+// stableEvery is how often a cluster that is stable is woken by default.
+const stableEvery = 5 * time.Minute
 
 // passes are how long the scheduler's take in a large fleet: when nothing is due, and when the usual share of a second is.
 func (l *lab) passes(ctx context.Context, r *rig, s *section) error {
@@ -34,7 +34,7 @@ func (l *lab) passes(ctx context.Context, r *rig, s *section) error {
 	}{
 		{"nothing due", `UPDATE reconciliation_schedule SET next_reconcile_at = now() + interval '5 h'`},
 		{"the share of a second due", `UPDATE reconciliation_schedule
-			SET next_reconcile_at = now() + random() * interval '` + every.String() + `'`},
+			SET next_reconcile_at = now() + random() * interval '` + stableEvery.String() + `'`},
 	} {
 		fmt.Fprintln(l.out, "passes,", part.what)
 		for _, sql := range []string{part.sql, `VACUUM (ANALYZE) reconciliation_schedule`} {

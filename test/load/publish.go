@@ -22,12 +22,8 @@ import (
 	"github.com/cls-backend/cls-backend/test/pubsub"
 )
 
-const (
-	project      = "projects/cls-local/"
-	clusterTopic = "cluster-events"
-	// rawTopic is that of the floor.
-	rawTopic = "raw"
-)
+// rawTopic is that of the floor.
+const rawTopic = "raw"
 
 // publisher does for copies of a message what the service does for its events, and nothing else: one a call, each with an
 // ordering key of its own, by the same library on the same server. It is the floor of everything that is published.
@@ -45,10 +41,10 @@ func (r *rig) publisher(ctx context.Context, event string, cause func(context.Co
 		return nil, fmt.Errorf("address of Pub/Sub: %w", err)
 	}
 	p := &publisher{conn: conn}
-	if p.client, err = library.NewClient(ctx, "cls-local", option.WithGRPCConn(conn), option.WithTelemetryDisabled()); err != nil {
+	if p.client, err = library.NewClient(ctx, pubsub.Project, option.WithGRPCConn(conn), option.WithTelemetryDisabled()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open a Pub/Sub client: %w", err), conn.Close())
 	}
-	_, err = p.client.TopicAdminClient.CreateTopic(ctx, &pb.Topic{Name: project + "topics/" + rawTopic})
+	_, err = p.client.TopicAdminClient.CreateTopic(ctx, &pb.Topic{Name: pubsub.TopicName(rawTopic)})
 	if err == nil || status.Code(err) == codes.AlreadyExists {
 		err = p.find(ctx, event, cause)
 	}
@@ -62,7 +58,7 @@ func (p *publisher) find(ctx context.Context, event string, cause func(context.C
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	found := make(chan *pb.PubsubMessage, 1)
-	end, err := pubsub.Watch(ctx, p.conn, "specimen", clusterTopic, func(_ context.Context, m *pb.PubsubMessage) error {
+	end, err := pubsub.Watch(ctx, p.conn, "specimen", pubsub.ClusterEvents, func(_ context.Context, m *pb.PubsubMessage) error {
 		if m.GetAttributes()["event_type"] == event {
 			select {
 			case found <- m:
@@ -94,7 +90,7 @@ func (p *publisher) copied(k int) *pb.PubsubMessage {
 
 func (p *publisher) publish(ctx context.Context, k int) error {
 	_, err := p.client.TopicAdminClient.Publish(ctx, &pb.PublishRequest{
-		Topic: project + "topics/" + rawTopic, Messages: []*pb.PubsubMessage{p.copied(k)},
+		Topic: pubsub.TopicName(rawTopic), Messages: []*pb.PubsubMessage{p.copied(k)},
 	})
 	return err
 }

@@ -144,14 +144,13 @@ func (r *rig) createTopics(ctx context.Context) error {
 // employ gives each cluster its eight controllers, of which the last has given up on every so many, brings the fleet to
 // rest and checks that so many are in attention.
 func (r *rig) employ(ctx context.Context, every int) error {
-	added := robots - len(controllers(0))
-	for _, sql := range []string{
-		`SET session_replication_role = replica`,
-		`DELETE FROM controller_status WHERE controller_name = ANY ('{storage,certificates,ingress,monitoring,backup}')`,
-	} {
-		if _, err := r.db.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("remove controllers: %w", err)
-		}
+	more := robotNames(0)[len(controllers(0)):]
+	added := len(more)
+	if _, err := r.db.Exec(ctx, `SET session_replication_role = replica`); err != nil {
+		return fmt.Errorf("switch triggers off: %w", err)
+	}
+	if _, err := r.db.Exec(ctx, `DELETE FROM controller_status WHERE controller_name = ANY ($1)`, more); err != nil {
+		return fmt.Errorf("remove controllers: %w", err)
 	}
 	rows := pgx.CopyFromSlice(r.options.clusters*added, func(k int) ([]any, error) {
 		i := k / added

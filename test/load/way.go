@@ -69,7 +69,7 @@ func newCrew(clusters int) *crew {
 
 // lead creates clusters when they are due, and returns how long each took from then until it was read as Ready.
 func (c *crew) lead(ctx context.Context, r *rig, raw *publisher, prefix string, due []time.Duration) (took []sample, err error) {
-	stopHearing, err := pubsub.Watch(ctx, raw.conn, "crew", clusterTopic, c.hear)
+	stopHearing, err := pubsub.Watch(ctx, raw.conn, "crew", pubsub.ClusterEvents, c.hear)
 	if err != nil {
 		return nil, err
 	}

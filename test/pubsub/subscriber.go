@@ -14,8 +14,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// The project of the rigs, and the topic of clusters' events in it.
 const (
-	project = "projects/cls-local/"
+	Project       = "cls-local"
+	ClusterEvents = "cluster-events"
+)
+
+const (
 	// ackSeconds is how long what was pulled may be in hand.
 	ackSeconds = 60
 	// pulled is how many messages are taken at once.
@@ -31,13 +36,18 @@ type pauses struct{ first, last time.Duration }
 func frugal() pauses   { return pauses{5 * time.Millisecond, 40 * time.Millisecond} }
 func watchful() pauses { return pauses{time.Millisecond, time.Millisecond} }
 
-func topics() []string { return []string{"cluster-events", "nodepool-events"} }
+func topics() []string { return []string{ClusterEvents, "nodepool-events"} }
+
+// TopicName is the full name of a topic of the project.
+func TopicName(topic string) string { return "projects/" + Project + "/topics/" + topic }
+
+func subscriptionName(name string) string { return "projects/" + Project + "/subscriptions/" + name }
 
 // CreateTopics creates both topics, as soon as the server answers.
 func CreateTopics(ctx context.Context, conn *grpc.ClientConn) error {
 	client := pb.NewPublisherClient(conn)
 	for _, topic := range topics() {
-		if _, err := client.CreateTopic(ctx, &pb.Topic{Name: project + "topics/" + topic}, grpc.WaitForReady(true)); err != nil {
+		if _, err := client.CreateTopic(ctx, &pb.Topic{Name: TopicName(topic)}, grpc.WaitForReady(true)); err != nil {
 			return fmt.Errorf("create topic %s: %w", topic, err)
 		}
 	}
@@ -62,9 +72,9 @@ func Subscribe(ctx context.Context, conn *grpc.ClientConn, name string, ordered 
 		return errors.Join(errs...)
 	}
 	for _, topic := range topics() {
-		subscription := project + "subscriptions/" + name + "-" + topic
+		subscription := subscriptionName(name + "-" + topic)
 		_, err := client.CreateSubscription(ctx, &pb.Subscription{
-			Name: subscription, Topic: project + "topics/" + topic, EnableMessageOrdering: ordered, AckDeadlineSeconds: ackSeconds,
+			Name: subscription, Topic: TopicName(topic), EnableMessageOrdering: ordered, AckDeadlineSeconds: ackSeconds,
 		})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("subscribe to %s: %w", topic, err), end())
@@ -85,9 +95,9 @@ func Subscribe(ctx context.Context, conn *grpc.ClientConn, name string, ordered 
 // what nobody takes any more would be in the server's way.
 func Watch(ctx context.Context, conn *grpc.ClientConn, name, topic string, handle Handler) (end func() error, err error) {
 	client := pb.NewSubscriberClient(conn)
-	subscription := project + "subscriptions/" + name
+	subscription := subscriptionName(name)
 	_, err = client.CreateSubscription(ctx, &pb.Subscription{
-		Name: subscription, Topic: project + "topics/" + topic, AckDeadlineSeconds: ackSeconds,
+		Name: subscription, Topic: TopicName(topic), AckDeadlineSeconds: ackSeconds,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
@@ -105,7 +115,12 @@ func Watch(ctx context.Context, conn *grpc.ClientConn, name, topic string, handl
 // pull takes what there is until ctx ends. It asks instead of listening: the server feeds a stream a hundred messages a
 // second and no more.
 func pull(ctx context.Context, client pb.SubscriberClient, subscription string, atOnce int, p pauses, handle Handler) error {
-	for wait := p.first; pause(ctx, wait) == nil; {
+	for wait := p.first; ; {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
 		//nolint:staticcheck // ReturnImmediately is deprecated; without it this server waits for half a second
 		got, err := client.Pull(ctx, &pb.PullRequest{Subscription: subscription, MaxMessages: pulled, ReturnImmediately: true})
 		if err != nil && ctx.Err() == nil {
@@ -125,7 +140,6 @@ func pull(ctx context.Context, client pb.SubscriberClient, subscription string, 
 			return fmt.Errorf("settle messages of %s: %w", subscription, err)
 		}
 	}
-	return nil
 }
 
 // inHand has messages handled and returns how to settle them.
@@ -148,16 +162,4 @@ func inHand(ctx context.Context, list []*pb.ReceivedMessage, atOnce int, handle 
 		}
 	}
 	return handled, failed
-}
-
-// pause waits, unless ctx ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
