@@ -92,9 +92,6 @@ func (w *world) over(ctx context.Context, l *load, fault string, began time.Time
 		}
 	}
 	settled, err := w.settle(ctx, fault)
-	for _, it := range l.living() { // Nor may it have seen anything Ready.
-		l.get(ctx, racer, w.rng, it)
-	}
 	figures = append(l.figures(), figures...)
 	return append(figures, measured("single tries that got no answer, or a 5xx", float64(failed), ""), settled), err
 }

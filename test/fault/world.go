@@ -16,8 +16,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/cls-backend/cls-backend/client"
 	"github.com/cls-backend/cls-backend/internal/dev"
 	"github.com/cls-backend/cls-backend/test/fault/history"
 	"github.com/cls-backend/cls-backend/test/pubsub"
@@ -276,12 +278,36 @@ func (w *world) await(ctx context.Context, limit time.Duration) (time.Duration, 
 	}
 }
 
-// settle waits until all is well after a fault that is over, with the load ended, and puts on record how long that took.
+// settle waits until all is well after a fault that is over, with the load ended, and puts on record how long that took,
+// and what there is then: however short a dose is, it has seen something Ready.
 func (w *world) settle(ctx context.Context, fault string) (figure, error) {
 	const limit = 2 * attention
 	took, err := w.await(ctx, 4*limit)
 	w.record.recover(history.Recovery{Fault: fault, Took: took, Limit: limit, Converged: err == nil})
+	if err == nil {
+		err = w.readAll(ctx)
+	}
 	return atMost("all as declared after", took.Seconds(), "s", limit.Seconds()), err
+}
+
+// readAll reads what the load has left. What is nobody's is never Ready, or reported on past the record.
+func (w *world) readAll(ctx context.Context) error {
+	rows, err := w.db.Query(ctx, `SELECT id::text FROM clusters WHERE deleted_at IS NULL AND created_by = $1 AND platform = ANY ($2)`,
+		owner, platforms())
+	if err != nil {
+		return fmt.Errorf("look for clusters: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look for clusters: %w", err)
+	}
+	c := w.client("reader", owner)
+	for _, id := range ids {
+		if _, err := c.GetCluster(ctx, id); err != nil && !errors.Is(err, client.ErrNotFound) {
+			return fmt.Errorf("read what was declared: %w", err)
+		}
+	}
+	return nil
 }
 
 // rest waits until the subscriber has all there is, and puts on record what the database has and what is left behind.
