@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
@@ -25,8 +26,17 @@ import (
 type stage struct {
 	*backend
 
-	nudges *atomic.Int64
+	relay *idleRelay
 }
+
+// idleRelay counts what it is told.
+type idleRelay struct{ told atomic.Int64 }
+
+func (*idleRelay) Lease() models.Lease {
+	return models.Lease{Claim: uuid.NewString(), Length: time.Second}
+}
+func (r *idleRelay) Hand(models.QueuedEvent) { r.told.Add(1) }
+func (r *idleRelay) Nudge()                  { r.told.Add(1) }
 
 func newStage(t *testing.T) stage {
 	t.Helper()
@@ -43,12 +53,11 @@ func newStageOver(t *testing.T, conns int32) stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	s := stage{nudges: &atomic.Int64{}}
+	s := stage{relay: &idleRelay{}}
 	rules := service.Settings{Secrets: models.NewSecrets(nil), ProgressDeadline: 30 * time.Minute, Cadence: cadence()}
-	nudge := func() { s.nudges.Add(1) }
 	s.backend = newBackendOn(t, db, pool, func(o *api.Options) {
-		o.Clusters = service.NewResources(models.KindCluster, db, rules, nudge, telemetry.NewMetrics())
-		o.NodePools = service.NewResources(models.KindNodePool, db, rules, nudge, telemetry.NewMetrics())
+		o.Clusters = service.NewResources(models.KindCluster, db, rules, s.relay, telemetry.NewMetrics())
+		o.NodePools = service.NewResources(models.KindNodePool, db, rules, s.relay, telemetry.NewMetrics())
 		o.Controllers = service.NewControllers(db)
 	})
 	return s
@@ -83,7 +92,7 @@ func (s stage) tables() map[string]string {
 // rehearse makes a call as a dry run, which must leave nothing behind.
 func (s stage) rehearse(c call) reply {
 	s.t.Helper()
-	before, nudges := s.tables(), s.nudges.Load()
+	before, told := s.tables(), s.relay.told.Load()
 	separator := "?"
 	if strings.Contains(c.path, "?") {
 		separator = "&"
@@ -93,8 +102,8 @@ func (s stage) rehearse(c call) reply {
 	if diff := cmp.Diff(before, s.tables()); diff != "" {
 		s.t.Errorf("%s %s left something behind:\n%s", c.method, c.path, diff)
 	}
-	if n := s.nudges.Load() - nudges; n != 0 {
-		s.t.Errorf("%s %s: %d nudges", c.method, c.path, n)
+	if n := s.relay.told.Load() - told; n != 0 {
+		s.t.Errorf("%s %s: the relay was told %d times", c.method, c.path, n)
 	}
 	return r
 }

@@ -83,8 +83,8 @@ func newBackendOn(t testing.TB, db *database.DB, pool *pgxpool.Pool, change ...f
 	rules := service.Settings{Secrets: secrets, ProgressDeadline: 30 * time.Minute, Cadence: cadence()}
 	b := &backend{t: t, pool: pool, logs: &lockedBuffer{}, remote: "127.0.0.1:4711"}
 	o := api.Options{
-		Clusters:  service.NewResources(models.KindCluster, db, rules, func() {}, metrics),
-		NodePools: service.NewResources(models.KindNodePool, db, rules, func() {}, metrics), Controllers: service.NewControllers(db),
+		Clusters:  service.NewResources(models.KindCluster, db, rules, nil, metrics),
+		NodePools: service.NewResources(models.KindNodePool, db, rules, nil, metrics), Controllers: service.NewControllers(db),
 		Info: v1.Info{Service: v1.Source, Version: "test", APIVersion: "v1", Environment: "test"},
 		Auth: api.Auth{
 			TrustedProxies: prefixes("127.0.0.0/8", "::1/128"), Admins: []string{admin},

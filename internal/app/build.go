@@ -163,7 +163,7 @@ func (p *parts) buildLoops(context.Context) error {
 
 // resources are the use cases of a kind, for requests or for loops.
 func (p *parts) resources(kind models.Kind, db *database.DB) *service.Resources {
-	return service.NewResources(kind, db, p.rules, p.relay.Nudge, p.metrics)
+	return service.NewResources(kind, db, p.rules, p.relay, p.metrics)
 }
 
 // settings turns configuration into the rules of the installation.

@@ -21,6 +21,23 @@ const insertEvent = `
 	SELECT $1, 'cluster', c.id, c.id, $2, $3, false, c.generation, c.platform, c.created_by, $4, $5, $6
 	FROM changed c`
 
+// insertFirstEvent is insertEvent for a resource that is made in this statement, under the lease that it is offered in $17 and $18.
+// It needs no look at what else is to be published: nothing can come before the creation.
+const insertFirstEvent = `
+	INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by,
+		metadata, request_id, traceparent, claim, leased_until)
+	SELECT $1, 'cluster', c.id, c.id, $2, $3, false, c.generation, c.platform, c.created_by, $4, $5, $6,
+		$17::uuid, CASE WHEN $17::uuid IS NULL THEN '-infinity' ELSE clock_timestamp() + $18::interval END
+	FROM changed c
+	RETURNING seq, created_at`
+
+func leaseArgs(l models.Lease) []any {
+	if l.Claim == "" {
+		return []any{nil, nil}
+	}
+	return []any{l.Claim, l.Length}
+}
+
 func eventArgs(e models.NewEvent) []any {
 	return []any{e.ID, e.Type, e.Reason, e.Metadata, e.RequestID, e.Traceparent}
 }
@@ -137,22 +154,29 @@ const markPublished = `
 		FROM done d, LATERAL (VALUES ('change', d.created_at, d.id), ('publication', d.published_at, gen_random_uuid())) t (what, at, id)
 		WHERE NOT (d.wake AND ` + unasked + `)
 		ON CONFLICT DO NOTHING
+	), freed AS (
+		UPDATE outbox o SET available_at = '-infinity'
+		WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake
+		  AND o.available_at IS DISTINCT FROM '-infinity' AND o.seq <> ALL ($1)
+		  AND o.resource_id = ANY (ARRAY(SELECT resource_id FROM done WHERE NOT wake AND available_at <> '-infinity'))
 	)
-	UPDATE outbox o SET available_at = '-infinity'
-	WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake
-	  AND o.available_at IS DISTINCT FROM '-infinity' AND o.seq <> ALL ($1)
-	  AND o.resource_id = ANY (ARRAY(SELECT resource_id FROM done WHERE NOT wake AND available_at <> '-infinity'))`
+	SELECT EXISTS (
+		SELECT FROM outbox o
+		WHERE o.published_at IS NULL AND o.set_aside_at IS NULL AND NOT o.wake AND o.seq <> ALL ($1)
+		  AND o.resource_id = ANY (ARRAY(SELECT resource_id FROM done WHERE NOT wake)))`
 
 // MarkPublished marks events as published, and lets the changes that wait for each be
-// claimed at once, even if a failure had put them off. An event whose row has meanwhile
-// been given to a newer wake-up is not marked: that one is still to be published.
-func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) error {
+// claimed at once, even if a failure had put them off. It reports whether there are such.
+// An event whose row has meanwhile been given to a newer wake-up is not marked: that one is still to be published.
+func (db *DB) MarkPublished(ctx context.Context, events []models.QueuedEvent) (more bool, err error) {
 	seqs, ids := make([]int64, len(events)), make([]string, len(events))
 	for i, e := range events {
 		seqs[i], ids[i] = e.Seq, e.Event.ID
 	}
-	_, err := db.exec(ctx, "mark events published", markPublished, seqs, ids)
-	return err
+	ctx, cancel := db.bounded(ctx)
+	defer cancel()
+	more, err = one(ctx, db.q, pgx.RowTo[bool], markPublished, seqs, ids)
+	return more, translate("mark events published", err)
 }
 
 // releaseEvents puts off what waits behind a failed event until the last of the batch is tried

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	v1 "github.com/cls-backend/cls-backend/api/v1"
 	"github.com/cls-backend/cls-backend/internal/database"
@@ -18,6 +19,14 @@ func (f fixture) claim(t *testing.T) []models.QueuedEvent {
 	events, err := f.ClaimEvents(t.Context(), newID(), 10*time.Second, 100)
 	must(t, err)
 	return events
+}
+
+// mark marks events as published, and reports whether others can be claimed now.
+func (f fixture) mark(t *testing.T, events []models.QueuedEvent) (more bool) {
+	t.Helper()
+	more, err := f.MarkPublished(t.Context(), events)
+	must(t, err)
+	return more
 }
 
 // change begins a generation of a cluster, within a transaction.
@@ -59,7 +68,7 @@ func TestTrap02_ALateCommitIsNotSkipped(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, f fixture) {
 		slow, quick := f.create(t, "slow"), f.create(t, "quick")
-		must(t, f.MarkPublished(t.Context(), f.claim(t)))
+		f.mark(t, f.claim(t))
 		numbered, commit, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 		go func() {
 			done <- f.InTx(t.Context(), func(ctx context.Context, tx *database.Tx) error {
@@ -75,7 +84,7 @@ func TestTrap02_ALateCommitIsNotSkipped(t *testing.T) {
 		if len(first) != 1 || resourceOf(first[0]) != quick.ID {
 			t.Fatalf("claimed %+v while the other is not committed", first)
 		}
-		must(t, f.MarkPublished(t.Context(), first))
+		f.mark(t, first)
 		close(commit)
 		must(t, <-done)
 		late := f.claim(t)
@@ -101,16 +110,51 @@ func TestOneChangeOfAResourceAtATime(t *testing.T) {
 		if again := f.claim(t); len(again) > 0 {
 			t.Fatalf("a second relay claimed %+v", again)
 		}
-		must(t, f.MarkPublished(t.Context(), first))
+		if !f.mark(t, first) {
+			t.Error("nothing waited for the first, it is said")
+		}
 		for _, want := range []int64{2, 3} {
 			next := f.claim(t)
 			if diff := cmp.Diff([]int64{want}, generations(next)); diff != "" {
 				t.Fatalf("next claim: %s", diff)
 			}
-			must(t, f.MarkPublished(t.Context(), next))
+			if more := f.mark(t, next); more != (want == 2) {
+				t.Errorf("after generation %d: more %v", want, more)
+			}
 		}
 		if len(f.claim(t)) > 0 {
 			t.Error("something is left")
+		}
+	})
+}
+
+// TestBornUnderALease: an event that was offered a lease is out of reach until that is over, and is then
+// claimed as exactly what was to be handed over at its birth.
+func TestBornUnderALease(t *testing.T) {
+	t.Parallel()
+	eachKind(t, func(t *testing.T, f fixture) {
+		c := &models.Resource{
+			ID: newID(), ClusterID: f.home(t, "alice@example.com"), Name: "c", CreatedBy: "alice@example.com", Spec: v1.Object(`{"platform":{"type":"GCP"}}`),
+		}
+		e := f.event(models.Created, v1.ReasonCreated)
+		e.Lease = models.Lease{Claim: newID(), Length: 10 * time.Second}
+		e.RequestID, e.Traceparent = "r-1", "00-1-2-01"
+		snap, err := f.Insert(t.Context(), c, pull, e)
+		must(t, err)
+		f.change(t, c.ID)
+		if early := f.claim(t); len(early) > 0 {
+			t.Fatalf("claimed under the lease: %+v", early)
+		}
+		if value[bool](t, f, `SELECT max(leased_until) > now() + interval '10 s' FROM outbox`) {
+			t.Error("the lease is longer than was offered")
+		}
+		f.exec(t, `UPDATE outbox SET leased_until = now()`) // ten seconds later
+		late := f.claim(t)
+		if len(late) != 1 {
+			t.Fatalf("claimed %+v after the lease", late)
+		}
+		if diff := cmp.Diff(*snap.Event, late[0], cmpopts.IgnoreFields(models.QueuedEvent{}, "Claim", "LeasedUntil")); diff != "" {
+			t.Errorf("what was handed over is another than what was claimed:\n%s", diff)
 		}
 	})
 }
@@ -192,13 +236,13 @@ func TestOneWakeUpWaits(t *testing.T) {
 		if len(events) != 1 || events[0].Wake {
 			t.Fatalf("the change does not go first: %+v", events)
 		}
-		must(t, f.MarkPublished(t.Context(), events))
+		f.mark(t, events)
 		onItsWay := f.claim(t)
 		if len(onItsWay) != 1 || onItsWay[0].Event.ID != second {
 			t.Fatalf("claimed %+v, want the second wake-up", onItsWay)
 		}
 		third := ask()
-		must(t, f.MarkPublished(t.Context(), onItsWay))
+		f.mark(t, onItsWay)
 		if left := f.claim(t); len(left) != 1 || left[0].Event.ID != third {
 			t.Errorf("left %+v, want the third wake-up", left)
 		}

@@ -338,7 +338,7 @@ func TestTrap18_AClaimInAnOutageIsCheap(t *testing.T) {
 		if err != nil || len(events) != 1 || events[0].Event.Generation != generation || events[0].Event.ClusterID != heads[0].Event.ClusterID {
 			t.Fatalf("claimed %v, %v; want generation %d of the one that is free", generations(events), err, generation)
 		}
-		must(t, f.MarkPublished(ctx, events))
+		f.mark(t, events)
 	}
 }
 
@@ -373,7 +373,10 @@ func TestTrap18_PlansMadeOnEmptyTables(t *testing.T) {
 				_, err := db.ClaimEvents(ctx, newID(), 0, 10)
 				return err
 			}},
-			{"mark", func(db *database.Resources) error { return db.MarkPublished(ctx, events[:len(events)/2]) }},
+			{"mark", func(db *database.Resources) error {
+				_, err := db.MarkPublished(ctx, events[:len(events)/2])
+				return err
+			}},
 			{"release", func(db *database.Resources) error {
 				var failures []models.FailedEvent
 				for _, e := range events[len(events)/2:] {

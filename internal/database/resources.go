@@ -20,11 +20,13 @@ const insertResource = `
 			` + registryVersion + `, coalesce($4::jsonb ->> 'user_email', ''), $5
 		FROM (SELECT set_config('cls.first_wake', $16::interval::text, true)) schedule` + inItsCluster + `
 		RETURNING *
-	), event AS (` + insertEvent + `)
-	SELECT ` + resourceColumns + `, c.registry_version FROM changed c`
+	), event AS (` + insertFirstEvent + `)
+	SELECT ` + resourceColumns + `, c.registry_version, e.seq, e.created_at FROM changed c, event e`
 
 // Insert stores a new resource with its place in the schedule, due after wake, and its event, in
-// one statement. CLUSTER_NAME_EXISTS when its creator has a living cluster of the name.
+// one statement. Under a lease the event is in the snapshot, to be handed over once it is committed.
+//
+// CLUSTER_NAME_EXISTS when its creator has a living cluster of the name.
 //
 // A node pool belongs to the owner of its cluster, who must be c.CreatedBy if that is not "": NOT_FOUND
 // when it is not, NODEPOOL_NAME_EXISTS when the cluster has such a node pool, and CLUSTER_DELETING
@@ -36,8 +38,10 @@ func (s *statements) Insert(ctx context.Context, c *models.Resource, wake time.D
 	if s.kind == models.KindNodePool {
 		own = c.ClusterID
 	}
-	snap, err := write(ctx, s.db, s.scanNew, s.sql(insertResource), append(eventArgs(e),
-		c.ID, c.Name, own, c.Description, c.Paused, c.DeletionProtection, c.CreatedBy, c.Labels, []byte(c.Spec), wake)...)
+	scan := func(row pgx.CollectableRow) (*Snapshot, error) { return s.scanNew(row, e) }
+	args := append(eventArgs(e),
+		c.ID, c.Name, own, c.Description, c.Paused, c.DeletionProtection, c.CreatedBy, c.Labels, []byte(c.Spec), wake)
+	snap, err := write(ctx, s.db, scan, s.sql(insertResource), append(args, leaseArgs(e.Lease)...)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, cmp.Or(s.db.Resources(models.KindCluster).See(ctx, c.ClusterID, c.CreatedBy), models.Deleting(models.KindCluster))
 	}
@@ -47,11 +51,18 @@ func (s *statements) Insert(ctx context.Context, c *models.Resource, wake time.D
 	return snap, nil
 }
 
-// scanNew scans a resource on which nobody can have reported.
-func (s *statements) scanNew(row pgx.CollectableRow) (*Snapshot, error) {
+// scanNew scans a resource on which nobody can have reported, with its first event.
+func (s *statements) scanNew(row pgx.CollectableRow, e models.NewEvent) (*Snapshot, error) {
 	snap := &Snapshot{Resource: &models.Resource{Kind: s.kind}, Stale: true}
-	err := row.Scan(append(s.fields(snap.Resource), &snap.RegistryVersion)...)
+	var (
+		seq int64
+		at  time.Time
+	)
+	err := row.Scan(append(s.fields(snap.Resource), &snap.RegistryVersion, &seq, &at)...)
 	snap.Now = snap.Resource.CreatedAt
+	if e.Lease.Claim != "" {
+		snap.Event = e.Queued(seq, at, snap.Resource)
+	}
 	return snap, err
 }
 

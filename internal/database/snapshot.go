@@ -29,6 +29,8 @@ type Snapshot struct {
 	RegistryVersion int64
 	// Pools says that a cluster which is being deleted has node pools that are not gone yet.
 	Pools bool
+	// Event is that of the creation which this is the outcome of, if it was born under a lease.
+	Event *models.QueuedEvent
 }
 
 // resourceColumns are the columns of a models.Resource, in the order that fields has.

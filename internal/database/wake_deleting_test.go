@@ -67,7 +67,7 @@ func TestAWakeUpOnItsWayWhenTheDeletionComes(t *testing.T) {
 			_, err := tx.Delete(ctx, id, pull, f.event(models.Deleted, v1.ReasonDeletionRequested))
 			return err
 		}))
-		must(t, f.MarkPublished(t.Context(), onItsWay))
+		f.mark(t, onItsWay)
 		next, err := f.ClaimEvents(t.Context(), newID(), time.Minute, 10)
 		must(t, err)
 		if len(onItsWay) != 1 || len(next) != 2 || next[0].Event.ID == asked.ID || next[1].Event.ID == asked.ID {

@@ -20,8 +20,10 @@ type QueuedEvent struct {
 	Traceparent string
 	// Attempts counts how often Pub/Sub has refused the event for good.
 	Attempts int
-	// Claim is the lease under which the event was claimed.
-	Claim string
+	// Claim is the lease under which the event was claimed, and LeasedUntil, by the clock of the process that has
+	// claimed it, when that is over.
+	Claim       string
+	LeasedUntil time.Time
 	// Wake says that the event is a wake-up and not a change: level-triggered, without order.
 	Wake bool
 }
@@ -39,6 +41,30 @@ type NewEvent struct {
 	// RequestID and Traceparent are those of the call; "" when there is none.
 	RequestID   string
 	Traceparent string
+	// Lease is what a relay offers the event of a creation, so that it can be published as soon as it is committed.
+	Lease Lease
+}
+
+// Lease is what a relay offers to the event of a creation that is about to be committed: it is born claimed, and is to
+// be handed to that relay. The zero Lease offers nothing, and the event waits to be claimed.
+type Lease struct {
+	Claim  string // a UUID
+	Length time.Duration
+	// Until is when a lease that begins later than this is over at the earliest, by the clock of this process.
+	Until time.Time
+}
+
+// Queued returns the event as it is claimed at its birth, with what the database has added.
+func (e NewEvent) Queued(seq int64, at time.Time, of *Resource) *QueuedEvent {
+	ref := of.Ref()
+	return &QueuedEvent{
+		Seq: seq, Kind: of.Kind, Platform: of.Platform, CreatedBy: of.CreatedBy, RequestID: e.RequestID, Traceparent: e.Traceparent,
+		Claim: e.Lease.Claim, LeasedUntil: e.Lease.Until,
+		Event: v1.Event{
+			ID: e.ID, Type: e.Type, Source: v1.Source, ClusterID: ref.ClusterID, NodePoolID: ref.NodePoolID(), Generation: of.Generation,
+			Reason: e.Reason, Timestamp: at, Metadata: e.Metadata,
+		},
+	}
 }
 
 // UserEvent returns the event of a change that the actor makes.

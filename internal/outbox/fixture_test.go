@@ -186,10 +186,16 @@ func (w *world) drive(t *testing.T, r *outbox.Relay) {
 
 func (w *world) create(t *testing.T) *models.Resource {
 	t.Helper()
-	c := newCluster()
-	_, err := w.db.Insert(t.Context(), c, time.Minute, change(v1.ClusterCreated))
-	must(t, err)
+	c, _ := w.createWith(t, change(v1.ClusterCreated))
 	return c
+}
+
+func (w *world) createWith(t *testing.T, e models.NewEvent) (c *models.Resource, born *models.QueuedEvent) {
+	t.Helper()
+	c = newCluster()
+	snap, err := w.db.Insert(t.Context(), c, time.Minute, e)
+	must(t, err)
+	return c, snap.Event
 }
 
 func newCluster() *models.Resource {

@@ -36,9 +36,9 @@ func (s *brokenStore) ClaimEvents(ctx context.Context, claim string, lease time.
 	return s.Store.ClaimEvents(ctx, claim, lease, limit)
 }
 
-func (s *brokenStore) MarkPublished(ctx context.Context, events []models.QueuedEvent) error {
+func (s *brokenStore) MarkPublished(ctx context.Context, events []models.QueuedEvent) (bool, error) {
 	if s.marks.Add(-1) >= 0 {
-		return errBroken
+		return false, errBroken
 	}
 	return s.Store.MarkPublished(ctx, events)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,8 +18,9 @@ type Store interface {
 	// ClaimEvents leases up to limit events, changes before wake-ups, to the holder of
 	// claim, a UUID; of the changes of a resource only the oldest unpublished one.
 	ClaimEvents(ctx context.Context, claim string, lease time.Duration, limit int) ([]models.QueuedEvent, error)
-	// MarkPublished marks events, whoever has their lease; marking again is harmless.
-	MarkPublished(ctx context.Context, events []models.QueuedEvent) error
+	// MarkPublished marks events, whoever has their lease; marking again is harmless. It
+	// reports whether changes waited for them, which can be claimed now.
+	MarkPublished(ctx context.Context, events []models.QueuedEvent) (more bool, err error)
 	// ReleaseEvents gives back what the claim still holds, and returns how many
 	// events were set aside for good.
 	ReleaseEvents(ctx context.Context, claim string, failures []models.FailedEvent) (setAside int, err error)
@@ -60,10 +62,12 @@ const (
 	// in the background, and the next pass begins.
 	patience = 50 * time.Millisecond
 	// A pass that claimed more than few events, but not a batch, is followed by a moment's linger: where
-	// so many come, more will, and a claim and a mark of twice as many cost hardly more.
+	// so many come, more will, and a claim of twice as many costs hardly more.
 	few    = 4
 	linger = 5 * time.Millisecond
-	// batch bounds a claim, maxInFlight what is claimed and not yet settled.
+	// markLinger is how long what was handed over and is published waits for others to be marked with it.
+	markLinger = 20 * time.Millisecond
+	// batch bounds a claim; while maxInFlight are claimed and not yet settled nothing is claimed and no lease offered.
 	batch       = 500
 	maxInFlight = 1000
 	// probe is how many failures in a row, without one success, mean that Pub/Sub is
@@ -77,8 +81,9 @@ const (
 	lastPause = 2 * time.Second
 )
 
-// Relay publishes the events of the outbox. [Relay.Nudge] is safe for concurrent use;
-// Run and RunOnce are called by one goroutine.
+// Relay publishes the events of the outbox: those that it claims, and those that are born
+// under its lease and handed to it. [Relay.Lease], [Relay.Hand] and [Relay.Nudge] are safe
+// for concurrent use and do not block; Run and RunOnce are called by one goroutine.
 type Relay struct {
 	store     Store
 	publisher Publisher
@@ -86,13 +91,16 @@ type Relay struct {
 	log       *slog.Logger
 	options   Options
 	nudged    chan struct{}
+	name      string                                   // of the claim of all that is born under its lease
+	start     atomic.Pointer[func(models.QueuedEvent)] // begins a publish; nil when Run does not run
+	finished  chan outcome                             // from the publishes
+	inFlight  atomic.Int64                             // claimed and not settled
+	away      atomic.Bool                              // Pub/Sub, or so it seems
 
 	// The rest belongs to the goroutine of Run.
 
-	finished chan outcome // from the publishes; has room for all, so none ever waits
-	inFlight int          // claimed and not settled
-	pending  []outcome    // finished and not settled
-	failures int          // in a row
+	pending  []outcome // finished and not settled
+	failures int       // in a row
 	report   *report
 }
 
@@ -105,6 +113,7 @@ func New(store Store, publisher Publisher, observer Observer, log *slog.Logger, 
 	return &Relay{
 		store: store, publisher: publisher, observer: observer, log: log, options: o,
 		nudged:   make(chan struct{}, 1),
+		name:     uuid.NewString(),
 		finished: make(chan outcome, maxInFlight),
 		report:   &report{log: log},
 	}
@@ -125,12 +134,31 @@ func (r *Relay) Nudge() {
 	}
 }
 
+// Lease offers to publish an event as soon as it is committed. While Pub/Sub is away or
+// slow, and when the relay does not run, it offers nothing: such an event waits in the
+// outbox to be claimed.
+func (r *Relay) Lease() models.Lease {
+	began := time.Now() // before the database begins to count
+	if r.start.Load() == nil || r.away.Load() || r.inFlight.Load() >= maxInFlight {
+		return models.Lease{}
+	}
+	return models.Lease{Claim: r.name, Length: r.options.Lease, Until: began.Add(r.options.Lease)}
+}
+
+// Hand publishes an event that was born under a lease of this relay and is committed. One
+// that comes when the relay has stopped is left to be claimed by another when its lease is over.
+func (r *Relay) Hand(event models.QueuedEvent) {
+	if start := r.start.Load(); start != nil {
+		(*start)(event)
+	}
+}
+
 // Result is what a pass did. Events that were published in the background count in the
 // pass that settles them.
 type Result struct {
 	Claimed, Published, Failed, SetAside int
 	// More says that there may be more to claim at once: the claim was full, or a
-	// change was published, which makes way for its successor.
+	// change was published that others waited for.
 	More bool
 }
 
@@ -140,55 +168,83 @@ type Result struct {
 func (r *Relay) Run(ctx context.Context) error {
 	publishing, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
-	pause := poll
+	start := func(event models.QueuedEvent) { r.begin(publishing, event) }
+	r.start.Store(&start)
+	polls := time.NewTicker(poll)
+	defer polls.Stop()
+	claim, pause := true, poll
 	for ctx.Err() == nil {
-		result, err := r.pass(ctx, publishing)
+		result, err := r.pass(ctx, publishing, claim)
 		if ctx.Err() != nil {
 			break
 		}
 		r.report.store(ctx, err)
+		claim = true
 		switch {
 		case err != nil:
 			pause = min(2*pause, lastPause)
-			r.rest(ctx, pause, false)
+			rest(ctx, pause)
 		case r.failures >= probe:
-			r.rest(ctx, poll, false)
+			rest(ctx, poll)
 		case result.Claimed > few && result.Claimed < batch:
-			r.rest(ctx, linger, false)
+			rest(ctx, linger)
 		case !result.More:
-			r.rest(ctx, poll, true)
+			claim = r.await(ctx, polls)
 		}
 		if err == nil {
 			pause = poll
 		}
 	}
+	r.start.Store(nil)
 	r.drain(publishing, abort)
 	return nil
 }
 
-// rest waits; an alert one only until there is something to do.
-func (r *Relay) rest(ctx context.Context, d time.Duration, alert bool) {
+// rest waits.
+func rest(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	nudged, finished := r.nudged, r.finished
-	if !alert {
-		nudged, finished = nil, nil
-	}
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	case <-nudged:
-	case o := <-finished:
-		r.collect(ctx, o)
+	}
+}
+
+// await waits until there is something to do, and reports whether that is to claim.
+func (r *Relay) await(ctx context.Context, polls *time.Ticker) bool {
+	var linger <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-polls.C:
+			return true
+		case <-r.nudged:
+			return true
+		case <-linger:
+			return false
+		case o := <-r.finished:
+			if r.collect(ctx, o); linger == nil {
+				linger = time.After(markLinger)
+			}
+		}
 	}
 }
 
 // RunOnce makes one pass: it claims a batch, publishes it, waits a moment for the
 // outcomes and settles those. It ends its publishes with ctx.
-func (r *Relay) RunOnce(ctx context.Context) (Result, error) { return r.pass(ctx, ctx) }
+func (r *Relay) RunOnce(ctx context.Context) (Result, error) { return r.pass(ctx, ctx, true) }
 
-func (r *Relay) pass(ctx, publishing context.Context) (Result, error) {
-	claimed, full, err := r.claim(ctx, publishing)
+// pass settles what has finished, and what it claims before if it is to.
+func (r *Relay) pass(ctx, publishing context.Context, claim bool) (Result, error) {
+	var (
+		claimed int
+		full    bool
+		err     error
+	)
+	if claim {
+		claimed, full, err = r.claim(ctx, publishing)
+	}
 	r.gather(ctx, claimed)
 	result, settleErr := r.settle(ctx)
 	result.Claimed = claimed
@@ -198,11 +254,11 @@ func (r *Relay) pass(ctx, publishing context.Context) (Result, error) {
 
 // claim takes a batch and starts to publish it. It reports whether there may be more.
 func (r *Relay) claim(ctx, publishing context.Context) (n int, full bool, err error) {
-	limit := min(batch, maxInFlight-r.inFlight)
+	limit := min(batch, maxInFlight-int(r.inFlight.Load()))
 	if r.failures >= probe {
 		limit = min(limit, probe)
 	}
-	if limit == 0 {
+	if limit <= 0 {
 		return 0, false, nil
 	}
 	began := time.Now() // before the database begins to count
@@ -210,15 +266,21 @@ func (r *Relay) claim(ctx, publishing context.Context) (n int, full bool, err er
 	defer cancel()
 	events, err := r.store.ClaimEvents(ctx, uuid.NewString(), r.options.Lease, limit)
 	for _, event := range events {
-		r.inFlight++
-		go r.publish(publishing, event, began.Add(r.options.Lease))
+		event.LeasedUntil = began.Add(r.options.Lease)
+		r.begin(publishing, event)
 	}
 	return len(events), len(events) == limit, err
 }
 
+// begin starts to publish an event that is claimed.
+func (r *Relay) begin(publishing context.Context, event models.QueuedEvent) {
+	r.inFlight.Add(1)
+	go r.publish(publishing, event)
+}
+
 // publish makes one attempt and hands in its outcome.
-func (r *Relay) publish(publishing context.Context, event models.QueuedEvent, end time.Time) {
-	ctx, cancel := context.WithDeadline(publishing, end)
+func (r *Relay) publish(publishing context.Context, event models.QueuedEvent) {
+	ctx, cancel := context.WithDeadline(publishing, event.LeasedUntil)
 	defer cancel()
 	began := time.Now()
 	faultpoint.Hit(faultpoint.BeforePublish)
@@ -247,7 +309,7 @@ func (r *Relay) gather(ctx context.Context, n int) {
 func (r *Relay) drain(ctx context.Context, abort context.CancelFunc) {
 	timer := time.AfterFunc(r.options.Drain, abort)
 	defer timer.Stop()
-	for len(r.pending) < r.inFlight {
+	for int64(len(r.pending)) < r.inFlight.Load() {
 		r.collect(ctx, <-r.finished)
 	}
 	if len(r.pending) == 0 {

@@ -62,7 +62,7 @@ func (w *world) failSometimes(share float64) func(context.Context, *pb.PubsubMes
 }
 
 // changeMany creates n clusters, changes each twice, and deletes every tenth, eight at a
-// time; a relay is nudged after each commit.
+// time, as requests of the replicas do in turn.
 func (w *world) changeMany(t *testing.T, n int, replicas []*outbox.Relay) {
 	t.Helper()
 	var writers sync.WaitGroup
@@ -70,12 +70,12 @@ func (w *world) changeMany(t *testing.T, n int, replicas []*outbox.Relay) {
 	for range 8 {
 		writers.Go(func() {
 			for i := range numbers {
-				id := w.create(t).ID
-				for range 2 {
+				id := w.createAt(t, replicas[i%len(replicas)]).ID
+				for n := range 2 {
 					if _, err := w.update(t.Context(), id); err != nil {
 						t.Error(err)
 					}
-					replicas[i%len(replicas)].Nudge()
+					replicas[(i+n)%len(replicas)].Nudge()
 				}
 				if i%10 == 0 {
 					if err := w.remove(t.Context(), id); err != nil {

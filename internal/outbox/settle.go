@@ -47,6 +47,7 @@ func (r *Relay) collect(ctx context.Context, o outcome) {
 		r.observer.PublishDone(topic, "retry", o.elapsed)
 		r.report.publish(ctx, topic, o.err)
 	}
+	r.away.Store(r.failures >= probe)
 }
 
 // settle writes the pending outcomes to the store: what was published in one statement,
@@ -81,14 +82,15 @@ func (r *Relay) mark(ctx context.Context, published []outcome, result *Result) e
 	events := make([]models.QueuedEvent, len(published))
 	for i, o := range published {
 		events[i] = o.event
-		result.More = result.More || !o.event.Wake
 	}
 	faultpoint.Hit(faultpoint.BeforeMark)
-	if err := r.store.MarkPublished(ctx, events); err != nil {
+	more, err := r.store.MarkPublished(ctx, events)
+	if err != nil {
 		r.pending = append(r.pending, published...)
 		return err
 	}
-	r.inFlight -= len(published)
+	result.More = more
+	r.inFlight.Add(-int64(len(published)))
 	result.Published += len(published)
 	return nil
 }
@@ -103,7 +105,7 @@ func (r *Relay) release(ctx context.Context, claim string, failed []outcome, res
 		r.pending = append(r.pending, failed...)
 		return err
 	}
-	r.inFlight -= len(failed)
+	r.inFlight.Add(-int64(len(failed)))
 	result.Failed += len(failed)
 	result.SetAside += setAside
 	r.reportSetAside(ctx, failed, setAside)

@@ -159,7 +159,7 @@ func (s *countingStore) ClaimEvents(ctx context.Context, claim string, lease tim
 	return s.DB.ClaimEvents(ctx, claim, lease, limit)
 }
 
-func (s *countingStore) MarkPublished(ctx context.Context, events []models.QueuedEvent) error {
+func (s *countingStore) MarkPublished(ctx context.Context, events []models.QueuedEvent) (bool, error) {
 	s.calls.Add(1)
 	return s.DB.MarkPublished(ctx, events)
 }

@@ -83,7 +83,7 @@ func newReplica(t testing.TB, url string) *replica {
 		// Without a debounce reports wake nobody, so that every event is a pass's own.
 		Cadence:          models.Cadence{Attention: attentionEvery, Stable: stableEvery, AttentionAge: 2 * time.Hour},
 		ProgressDeadline: 30 * time.Minute,
-	}, func() {}, discard{})
+	}, nil, discard{})
 	return &replica{clusters, reconciliation.NewScheduler(tick, discard{}, slog.New(slog.DiscardHandler), clusters), db.Resources(models.KindCluster)}
 }
 

@@ -20,7 +20,7 @@ func (r *replica) pools() *service.Resources {
 		Secrets:          models.NewSecrets(nil),
 		Cadence:          models.Cadence{Attention: attentionEvery, Stable: stableEvery, AttentionAge: 2 * time.Hour},
 		ProgressDeadline: 30 * time.Minute,
-	}, func() {}, discard{})
+	}, nil, discard{})
 }
 
 // TestOnePassServesEachKind: it brings the statuses of both up to date, and wakes both.

@@ -39,7 +39,7 @@ func (s *Resources) Delete(ctx context.Context, by models.Actor, id string, in m
 	if err != nil {
 		return v1.Deletion{}, err
 	}
-	s.nudge()
+	s.send(nil)
 	switch {
 	case gone:
 		s.buryCluster(ctx, ended)

@@ -25,8 +25,8 @@ func newReplica(t *testing.T, url string, conns int32) replica {
 	must(t, err)
 	t.Cleanup(db.Close)
 	return replica{
-		service.NewResources(models.KindCluster, db, settings(), func() {}, noObserver{}),
-		service.NewResources(models.KindNodePool, db, settings(), func() {}, noObserver{}), service.NewControllers(db),
+		service.NewResources(models.KindCluster, db, settings(), nil, noObserver{}),
+		service.NewResources(models.KindNodePool, db, settings(), nil, noObserver{}), service.NewControllers(db),
 	}
 }
 

@@ -53,7 +53,7 @@ func newWorld(t testing.TB, change ...func(*service.Settings)) world {
 		c(&s)
 	}
 	return world{
-		Resources: service.NewResources(models.KindCluster, db, s, func() {}, noObserver{}),
+		Resources: service.NewResources(models.KindCluster, db, s, nil, noObserver{}),
 		kind:      models.KindCluster, settings: s, db: db.Resources(models.KindCluster), url: url, raw: raw,
 	}
 }
@@ -62,7 +62,7 @@ func newWorld(t testing.TB, change ...func(*service.Settings)) world {
 // pools are created in are made past the service, and leave no events.
 func (w world) of(t testing.TB, kind models.Kind) world {
 	t.Helper()
-	w.Resources = service.NewResources(kind, w.db.DB, w.settings, func() {}, noObserver{})
+	w.Resources = service.NewResources(kind, w.db.DB, w.settings, nil, noObserver{})
 	w.kind, w.db, w.homes = kind, w.db.Resources(kind), nil
 	if kind == models.KindNodePool {
 		w.homes = map[string]string{}
@@ -202,7 +202,8 @@ func (w world) publish(t testing.TB) []models.QueuedEvent {
 	events, err := w.db.ClaimEvents(t.Context(), uuid.NewString(), 10*time.Second, 1000)
 	must(t, err)
 	if len(events) > 0 {
-		must(t, w.db.MarkPublished(t.Context(), events))
+		_, err = w.db.MarkPublished(t.Context(), events)
+		must(t, err)
 	}
 	return events
 }

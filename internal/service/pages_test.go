@@ -17,7 +17,7 @@ func (w world) replica(t *testing.T) *service.Resources {
 	db, err := database.Open(t.Context(), database.Options{URL: w.url})
 	must(t, err)
 	t.Cleanup(db.Close)
-	return service.NewResources(w.kind, db, w.settings, func() {}, noObserver{})
+	return service.NewResources(w.kind, db, w.settings, nil, noObserver{})
 }
 
 // pages reads a list page by page, from one of the instances after the other, and returns the names

@@ -259,7 +259,8 @@ func relay(w world, size int) func(ctx context.Context, i int) error {
 			return err
 		}
 		if i%3 > 0 {
-			return w.db.MarkPublished(ctx, events)
+			_, err = w.db.MarkPublished(ctx, events)
+			return err
 		}
 		failures := make([]models.FailedEvent, len(events))
 		for i, e := range events {

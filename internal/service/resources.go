@@ -37,19 +37,28 @@ type Resources struct {
 	db       *database.Resources
 	rules    models.Rules
 	settings Settings
-	// nudge tells the relay that an event is there.
-	nudge    func()
+	relay    Relay // nil where nothing that is done will last
 	observer Observer
 	registry *registry
 	// tokenKey is the database's, once a list has read it.
 	tokenKey *atomic.Pointer[models.TokenKey]
 }
 
-// NewResources returns the use cases of a kind over a database. nudge is called after each
-// commit that left an event; it must not block.
-func NewResources(kind models.Kind, db *database.DB, s Settings, nudge func(), o Observer) *Resources {
+// Relay takes events from the database to Pub/Sub. Its methods are safe for concurrent use and do not block.
+type Relay interface {
+	// Lease is what it offers to the event of a creation that is about to be committed; it may be none.
+	Lease() models.Lease
+	// Hand gives it an event that was born under its lease, once that is committed.
+	Hand(event models.QueuedEvent)
+	// Nudge tells it that an event has been committed which is to be claimed.
+	Nudge()
+}
+
+// NewResources returns the use cases of a kind over a database. The relay is told of each event that was
+// committed; with nil, events wait until one finds them.
+func NewResources(kind models.Kind, db *database.DB, s Settings, relay Relay, o Observer) *Resources {
 	return &Resources{
-		kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, nudge: nudge, observer: o,
+		kind: kind, db: db.Resources(kind), rules: s.rules(kind), settings: s, relay: relay, observer: o,
 		registry: &registry{db: db}, tokenKey: &atomic.Pointer[models.TokenKey]{},
 	}
 }
@@ -68,7 +77,7 @@ func (s Settings) rules(kind models.Kind) models.Rules {
 func (s *Resources) Rehearse(ctx context.Context, call func(ctx context.Context, rehearsed *Resources) error) error {
 	return s.db.Rehearse(ctx, func(ctx context.Context, db *database.DB) error {
 		rehearsed := *s
-		rehearsed.db, rehearsed.nudge, rehearsed.registry = db.Resources(s.kind), func() {}, s.registry.within(db)
+		rehearsed.db, rehearsed.relay, rehearsed.registry = db.Resources(s.kind), nil, s.registry.within(db)
 		return call(ctx, &rehearsed)
 	})
 }
@@ -98,11 +107,14 @@ func (s *Resources) Create(ctx context.Context, by models.Actor, in models.Draft
 	}
 	next.ID = newID()
 	event := models.UserEvent(newID(), s.kind.Event(models.Created), v1.ReasonCreated, by)
+	if s.relay != nil {
+		event.Lease = s.relay.Lease()
+	}
 	snap, err := s.db.Insert(ctx, next, s.pull(), event)
 	if err != nil {
 		return nil, err
 	}
-	s.nudge()
+	s.send(snap.Event)
 	return s.shown(ctx, snap, by), nil
 }
 
@@ -113,7 +125,7 @@ func (s *Resources) CreateOnce(
 ) (models.Answer, error) {
 	answer, err := s.db.Once(ctx, key, func(ctx context.Context, db *database.Resources) (models.Answer, error) {
 		within := *s
-		within.db, within.nudge, within.registry = db, func() {}, s.registry.within(db.DB)
+		within.db, within.relay, within.registry = db, nil, s.registry.within(db.DB)
 		created, err := within.Create(ctx, by, in)
 		if err != nil {
 			return models.Answer{}, err
@@ -121,9 +133,20 @@ func (s *Resources) CreateOnce(
 		return form(created), nil
 	})
 	if err == nil {
-		s.nudge()
+		s.send(nil)
 	}
 	return answer, err
+}
+
+// send has what was committed published: an event that was born under a lease, or, nil, what is to be claimed.
+func (s *Resources) send(event *models.QueuedEvent) {
+	switch {
+	case s.relay == nil:
+	case event != nil:
+		s.relay.Hand(*event)
+	default:
+		s.relay.Nudge()
+	}
 }
 
 // forNew returns the rules for a draft. What a node pool takes from its cluster it gets as it is stored,
@@ -206,7 +229,7 @@ func (s *Resources) change(
 	if snap == nil {
 		return s.Get(ctx, by, id)
 	}
-	s.nudge()
+	s.send(nil)
 	return s.shown(ctx, snap, by), nil
 }
 
@@ -217,7 +240,7 @@ func (s *Resources) Reconcile(ctx context.Context, by models.Actor, id string) (
 	if err != nil {
 		return v1.Reconciliation{}, err
 	}
-	s.nudge()
+	s.send(nil)
 	return v1.Reconciliation{
 		ClusterID: woken.ClusterID, NodePoolID: woken.NodePoolID(), Message: "the controllers are being woken", EventID: event.ID,
 	}, nil

@@ -45,7 +45,7 @@ func both(t *testing.T, db *database.DB, s service.Settings) map[models.Kind]*se
 	t.Helper()
 	all := map[models.Kind]*service.Resources{}
 	for _, kind := range models.Kinds() {
-		all[kind] = service.NewResources(kind, db, s, func() {}, noObserver{})
+		all[kind] = service.NewResources(kind, db, s, nil, noObserver{})
 	}
 	return all
 }

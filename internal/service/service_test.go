@@ -65,7 +65,7 @@ func TestLifeOfAResource(t *testing.T) {
 		if err != nil || len(events) != 1 || events[0].Event.Type != w.event(models.Created) {
 			t.Fatalf("events %+v, %v", events, err)
 		}
-		if err := w.db.MarkPublished(ctx, events); err != nil {
+		if _, err := w.db.MarkPublished(ctx, events); err != nil {
 			t.Fatal(err)
 		}
 		res, err := w.Report(ctx, robot, c.ID, available("dns", v1.ConditionTrue))

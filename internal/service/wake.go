@@ -28,7 +28,7 @@ func (s *Resources) WakeDue(ctx context.Context, offset time.Duration, limit int
 		return nil, err
 	}
 	if len(late) > 0 {
-		s.nudge()
+		s.send(nil)
 	}
 	return late, nil
 }

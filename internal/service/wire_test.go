@@ -145,7 +145,7 @@ func TestTrap14_StatementsOfEachCall(t *testing.T) {
 		db, err := database.Open(t.Context(), database.Options{URL: m.url, MaxOpenConns: 1})
 		must(t, err)
 		t.Cleanup(db.Close)
-		resources := service.NewResources(w.kind, db, settings(), func() {}, noObserver{})
+		resources := service.NewResources(w.kind, db, settings(), nil, noObserver{})
 		ctx := t.Context()
 		page := make([]string, 50)
 		for i := range page {

@@ -108,8 +108,8 @@ func newBuilder(t *testing.T, url string) *builder {
 		Cadence: models.Cadence{Attention: 30 * time.Second, Stable: 5 * time.Minute, AttentionAge: 2 * time.Hour},
 	}
 	return &builder{
-		clusters:    service.NewResources(models.KindCluster, db, rules, func() {}, discard{}),
-		nodePools:   service.NewResources(models.KindNodePool, db, rules, func() {}, discard{}),
+		clusters:    service.NewResources(models.KindCluster, db, rules, nil, discard{}),
+		nodePools:   service.NewResources(models.KindNodePool, db, rules, nil, discard{}),
 		controllers: service.NewControllers(db),
 	}
 }

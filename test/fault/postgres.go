@@ -238,6 +238,10 @@ func readOnly(ctx context.Context, w *world, d dose) ([]figure, error) {
 		if err := w.takeWrites(ctx, false); err != nil {
 			return nil, err
 		}
+		// That has ended all sessions, of which a probe may have had one.
+		if _, err := w.allReady(ctx); err != nil {
+			return nil, err
+		}
 		if err := w.watch(ctx, l, d.lasts, &seen); err != nil {
 			return nil, err
 		}

@@ -67,10 +67,10 @@ func (s *watched) add(more *watched) {
 	s.slowest = max(s.slowest, more.slowest)
 }
 
-// watch reads and writes for a while by single tries, each of which must be answered.
+// watch reads and writes by single tries, each of which must be answered, for a while and until a write was refused.
 func (w *world) watch(ctx context.Context, l *load, lasts time.Duration, seen *watched) error {
-	c := w.once("watch")
-	for began := time.Now(); time.Since(began) < lasts; {
+	c, refused := w.once("watch"), seen.refused
+	for began := time.Now(); time.Since(began) < lasts || seen.refused == refused && time.Since(began) < patience; {
 		for _, r := range w.replicas {
 			w.look(ctx, r, seen)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"regexp"
 	"time"
 
@@ -22,8 +21,7 @@ func eventsStudy() study {
 	return study{
 		name: "events",
 		about: "How long a change takes to reach whom it concerns, at 10,000 clusters. Everything comes in open loops (see open-loop).\n\n" +
-			"*Commit to acknowledged*: 500 changes a second, in turn creations and PATCHes of labels of as many clusters, each of which makes\n" +
-			"one event. The time is that from created_at, which the statement of the change sets before its transaction commits, to when a\n" +
+			"*Commit to acknowledged*: 500 creations a second, each of which makes one event. The time is that from created_at, which the statement of the creation sets before its transaction commits, to when a\n" +
 			"subscriber has the event in hand, both on the clock of this machine: so the rest of the transaction, with the flush of the log,\n" +
 			"is in it, and the millisecond that the subscriber waits between two pulls; the acknowledgement comes before that. The floor is a\n" +
 			"program that publishes copies of such a message, each with an ordering key of its own, to the same\n" +
@@ -135,7 +133,7 @@ func (l *lab) readAfterReport(ctx context.Context, r *rig, s *section) error {
 	return nil
 }
 
-// commitToAcknowledged changes clusters at a rate, and asks the database how long the events took.
+// commitToAcknowledged makes clusters at a rate, and asks the database how long the events took.
 func (l *lab) commitToAcknowledged(ctx context.Context, r *rig, s *section) error {
 	due := arrivals(l.random(0), publishRate, dosed(l, 300*time.Millisecond, 30*time.Second))
 	took, o, err := l.acknowledged(ctx, r, due)
@@ -166,9 +164,9 @@ func (l *lab) commitToAcknowledged(ctx context.Context, r *rig, s *section) erro
 		proof.Measured("commit to acknowledged, by raw publishing, p99", float64(p99)/float64(rawP99), "times"),
 		proof.Measured("events", float64(len(took)), ""),
 		proof.Measured("a message", float64(raw.size()), "bytes"),
-		proof.AtMost("changes that were refused (503)", float64(o.refused), "", 0),
-		proof.Measured("these changes were answered, from when they were due, p50", milliseconds(percentile(o.samples, 0.5)), "ms"),
-		proof.Measured("these changes were answered, from when they were due, p99", milliseconds(percentile(o.samples, 0.99)), "ms"),
+		proof.AtMost("creations that were refused (503)", float64(o.refused), "", 0),
+		proof.Measured("these creations were answered, from when they were due, p50", milliseconds(percentile(o.samples, 0.5)), "ms"),
+		proof.Measured("these creations were answered, from when they were due, p99", milliseconds(percentile(o.samples, 0.99)), "ms"),
 		proof.Measured("the generator was late, p99", milliseconds(o.late), "ms"),
 		proof.Measured("raw publishing as fast as it goes", fastest, "messages a second"))
 	s.Plots = append(s.Plots, proof.Plot{
@@ -178,7 +176,7 @@ func (l *lab) commitToAcknowledged(ctx context.Context, r *rig, s *section) erro
 	return nil
 }
 
-// acknowledged makes changes when they are due, and returns how long their events took.
+// acknowledged makes clusters when they are due, and returns how long their events took.
 func (l *lab) acknowledged(ctx context.Context, r *rig, due []time.Duration) (took []sample, o opened, err error) {
 	raw, err := l.fresh(ctx, r)
 	if err != nil {
@@ -194,7 +192,7 @@ func (l *lab) acknowledged(ctx context.Context, r *rig, due []time.Duration) (to
 	if err != nil {
 		return nil, o, err
 	}
-	o, err = generateOpen(ctx, r.apiAddr, arriving, due, func(k int) request { return change(r.options.clusters, k) })
+	o, err = generateOpen(ctx, r.apiAddr, arriving, due, create)
 	if err != nil {
 		return nil, o, err
 	}
@@ -203,27 +201,13 @@ func (l *lab) acknowledged(ctx context.Context, r *rig, due []time.Duration) (to
 	}
 	took, err = r.reached(ctx, mark, came)
 	if err == nil && len(took) != len(o.samples) {
-		err = fmt.Errorf("%d changes made %d events", len(o.samples), len(took))
+		err = fmt.Errorf("%d creations made %d events", len(o.samples), len(took))
 	}
 	return took, o, err
 }
 
 // random is drawn from for a part of a study.
 func (l *lab) random(part uint64) *rand.Rand { return rand.New(rand.NewPCG(l.options.seed, part)) }
-
-// stride goes through a fleet so that it comes to a cluster again after all others only.
-const stride = 7919
-
-// change is a creation or a new label in turn. No cluster is changed twice in a fleet's length of changes.
-func change(n, k int) request {
-	if k%2 == 0 {
-		return create(k)
-	}
-	i := k / 2 * stride % n
-	r := newRequest(http.MethodPatch, clusterPath(i), owner(i), fmt.Appendf(nil, `{"labels":{"touched":"%d"}}`, k), http.StatusOK)
-	r.rows = rowCheck{1, 1}
-	return r
-}
 
 // lastEvent is the number of the newest event.
 func (r *rig) lastEvent(ctx context.Context) (seq int64, err error) {

@@ -1,0 +1,123 @@
+package outbox_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	pb "cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	v1 "github.com/cls-backend/cls-backend/api/v1"
+	"github.com/cls-backend/cls-backend/internal/models"
+	"github.com/cls-backend/cls-backend/internal/outbox"
+)
+
+// createUnder creates a cluster under the lease that the relay offers. The event is to be handed over.
+func (w *world) createUnder(t *testing.T, r *outbox.Relay) (*models.Resource, *models.QueuedEvent) {
+	t.Helper()
+	e := change(v1.ClusterCreated)
+	e.Lease = r.Lease()
+	return w.createWith(t, e)
+}
+
+// createAt creates a cluster as a request to the replica of the relay does.
+func (w *world) createAt(t *testing.T, r *outbox.Relay) *models.Resource {
+	t.Helper()
+	c, born := w.createUnder(t, r)
+	if born == nil {
+		r.Nudge()
+		return c
+	}
+	r.Hand(*born)
+	return c
+}
+
+// watchedStore counts the events that were claimed.
+type watchedStore struct {
+	outbox.Store
+
+	claimed atomic.Int64
+}
+
+func (s *watchedStore) ClaimEvents(ctx context.Context, claim string, lease time.Duration, limit int) ([]models.QueuedEvent, error) {
+	events, err := s.Store.ClaimEvents(ctx, claim, lease, limit)
+	s.claimed.Add(int64(len(events)))
+	return events, err
+}
+
+// What is born under a lease is published without ever being claimed; what comes while it is
+// not marked yet is claimed after it.
+func TestWhatIsHandedOverIsNotClaimed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := &watchedStore{Store: w.db}
+	r := outbox.New(store, openPubSub(t, w.server.addr), &counter{}, quiet(), outbox.Options{})
+	run(t, r)
+	await(t, "the relay to run", func() bool { return r.Lease().Claim != "" })
+	for range 20 {
+		w.createAt(t, r)
+		w.awaitDrained(t)
+	}
+	if n := store.claimed.Load(); n != 0 {
+		t.Errorf("%d of 20 events were claimed, though each was handed over", n)
+	}
+	first, born := w.createUnder(t, r)
+	w.mustUpdate(t, first.ID)
+	r.Nudge()
+	r.Hand(*born)
+	w.awaitDrained(t)
+	if n := store.claimed.Load(); n != 1 {
+		t.Errorf("%d events were claimed, want the one that had to wait", n)
+	}
+	if n := w.verify(t); n != 0 {
+		t.Errorf("%d duplicates", n)
+	}
+}
+
+// An event whose hand-over was lost with its process is claimed by another relay when the lease is over.
+func TestAHandOverThatWasLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dead := w.relay(t, outbox.Options{Lease: 300 * time.Millisecond})
+	stop := run(t, dead)
+	await(t, "the relay to run", func() bool { return dead.Lease().Claim != "" })
+	c, born := w.createUnder(t, dead)
+	if born == nil || born.Event.ClusterID != c.ID {
+		t.Fatalf("born: %+v", born)
+	}
+	w.mustUpdate(t, c.ID)
+	stop()
+	if lease := dead.Lease(); lease != (models.Lease{}) {
+		t.Errorf("a relay that has stopped offers %+v", lease)
+	}
+	dead.Hand(*born) // In vain.
+	other := w.relay(t, outbox.Options{})
+	if got, err := other.RunOnce(t.Context()); err != nil || got.Claimed != 0 {
+		t.Errorf("under the lease another relay got %+v, %v", got, err)
+	}
+	w.drive(t, other)
+	if n := w.verify(t); n != 0 {
+		t.Errorf("%d duplicates", n)
+	}
+}
+
+// While Pub/Sub is away nothing is born claimed: what waits would take a place from what can be tried.
+func TestNoLeaseWhilePubSubIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.relay(t, outbox.Options{})
+	run(t, r)
+	await(t, "the relay to run", func() bool { return r.Lease().Claim != "" })
+	w.server.when(func(context.Context, *pb.PubsubMessage) error { return status.Error(codes.Unavailable, "away") })
+	await(t, "the relay to see it", func() bool {
+		w.createAt(t, r)
+		return r.Lease().Claim == ""
+	})
+	w.server.when(nil)
+	await(t, "the relay to see it is back", func() bool { return r.Lease().Claim != "" })
+	w.awaitDrained(t)
+	w.verify(t)
+}
