@@ -148,8 +148,9 @@ func (w *world) moveWAL(ctx context.Context, to string) error {
 	return err
 }
 
-// startAgain starts PostgreSQL where it was.
+// startAgain starts PostgreSQL, which has died, where it was.
 func (w *world) startAgain(ctx context.Context) error {
+	w.record.crash()
 	again, err := dev.StartPostgres(ctx, w.postgres.Options())
 	if err != nil {
 		return err

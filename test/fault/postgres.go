@@ -183,6 +183,7 @@ func (w *world) startStandby(ctx context.Context, n int) (*dev.Postgres, error) 
 
 // moveTo has everybody use another server from now on, and removes the one before, which is dead.
 func (w *world) moveTo(ctx context.Context, to *dev.Postgres) error {
+	w.record.crash()
 	before := w.postgres.Options().Dir
 	w.postgres = to
 	for _, r := range w.replicas {

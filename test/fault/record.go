@@ -42,6 +42,13 @@ func (r *record) recover(of history.Recovery) {
 	r.h.Recoveries = append(r.h.Recoveries, of)
 }
 
+// crash is for when PostgreSQL has died.
+func (r *record) crash() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.h.Crashed = true
+}
+
 func (r *record) leave(l history.Leftover) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,9 +21,10 @@ const (
 	newcomer   = "newcomer@bench.example"  // who creates clusters
 )
 
-// The shape of the fleet. Each owner has one cluster of every name.
+// The shape of the fleet. It grows by owners: fifty for each 10,000 clusters, of whom each has 200.
 const (
 	owners      = 50
+	perOwners   = 10_000
 	costCenters = 100
 	failedEvery = 50 // every 50th cluster is Failed; the others are Ready
 )
@@ -34,11 +35,11 @@ func environments() []string { return []string{"prod", "stage", "dev"} }
 
 func clusterID(i int) string   { return idPrefix + fmt.Sprintf("%012d", i) }
 func poolID(i int) string      { return poolPrefix + fmt.Sprintf("%012d", i) }
-func owner(i int) string       { return fmt.Sprintf("owner-%02d@bench.example", i%owners) }
 func clusterName(i int) string { return fmt.Sprintf("cluster-%03d", i/owners) }
 func platform(i int) string    { return platforms()[i%3] }
 func environment(i int) string { return environments()[i/3%3] }
 func costCenter(i int) string  { return fmt.Sprintf("cc-%02d", i%costCenters) }
+func owner(i int) string       { return fmt.Sprintf("owner-%02d@bench.example", i%owners+i/perOwners*owners) }
 
 // idPrefix makes ids of version 7 that grow with their number, as the service's own grow
 // with time.

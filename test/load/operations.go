@@ -150,9 +150,6 @@ func lists(n int) []listing {
 	by := func(name, user string, query func(i int) url.Values) listing {
 		return listing{name, func(rng *rand.Rand, _ int) request {
 			i := rng.IntN(n)
-			if user == "" {
-				i = rng.IntN(owners)
-			}
 			q := query(i)
 			q.Set("limit", "50")
 			caller := user

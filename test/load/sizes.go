@@ -20,8 +20,8 @@ import (
 func sizesStudy() study {
 	return study{
 		name: "sizes",
-		about: "What each operation costs at 10,000, 100,000 and 1,000,000 clusters with three reports and a node pool each, at 8\n" +
-			"connections: CPU as judged (see operations), the median of the latency, and how many pages of 8 KiB the statements looked\n" +
+		about: "What each operation costs at 10,000, 100,000 and 1,000,000 clusters with three reports and a node pool each, 200 of an\n" +
+			"owner, at 8 connections: CPU as judged (see operations), the median of the latency, and how many pages of 8 KiB the statements looked\n" +
 			"at, in memory or not (pg_stat_statements). Each must be within twice its value at 10,000. PostgreSQL has a quarter of the\n" +
 			"machine's memory for its buffers, as its manual recommends, no checkpoints meanwhile, and no autovacuum: dead rows are swept\n" +
 			"after each operation. Nothing in the fleet\n" +

@@ -420,6 +420,19 @@ var pairs = []pair{
 		changed(gone(), wake),
 	},
 	{
+		checker.Caused, "a wake-up that the outbox does not have; PostgreSQL may have died with it",
+		changed(life(1), wake),
+		changed(life(1), wake, func(h *history.History) { h.Crashed = true }),
+	},
+	{
+		checker.Caused, "a change that the outbox does not have, whatever has died",
+		changed(life(1), func(h *history.History) {
+			h.Crashed = true
+			deliver(h, 0, func(d *history.Delivery) { d.EventID, d.Reason, d.Type = "x", "metadata_changed", "cluster.updated" })
+		}),
+		life(1),
+	},
+	{
 		checker.Caused, "an event of a generation that is not there",
 		changed(life(1), func(h *history.History) { publish(h, "cluster.updated", "spec_changed", 2) }),
 		life(2),

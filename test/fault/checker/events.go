@@ -160,7 +160,7 @@ func caused(x *index, r *Result) {
 	for _, s := range x.subjects {
 		for _, d := range s.firsts {
 			r.Examined++
-			if why := s.uncaused(d, x.queued[d.EventID]); why != "" {
+			if why := s.uncaused(d, x.queued[d.EventID], x.Crashed); why != "" {
 				r.violatef("event %s (%s, %s, generation %d) of %s was delivered: %s", d.EventID, d.Type, d.Reason, d.Generation, s.id, why)
 			}
 		}
@@ -168,12 +168,12 @@ func caused(x *index, r *Result) {
 }
 
 // uncaused says what is missing behind an event; "" for nothing. q is its row in the outbox.
-func (s *subject) uncaused(d *history.Delivery, q *history.Queued) string {
+func (s *subject) uncaused(d *history.Delivery, q *history.Queued, crashed bool) string {
 	_, revised := s.revisions[d.Generation]
 	switch {
 	case s.row == nil:
 		return "there is no such resource"
-	case q == nil && (isChange(d.Reason) || !s.hasLaterWake()):
+	case q == nil && (isChange(d.Reason) || !crashed && !s.hasLaterWake()):
 		return "the outbox does not have it"
 	case q != nil && (q.Type != d.Type || q.ResourceID != d.ResourceID || q.Generation != d.Generation || q.Reason != d.Reason):
 		return "the outbox has another event under its id"

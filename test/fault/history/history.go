@@ -24,6 +24,9 @@ const (
 type History struct {
 	// Expected are the controllers that a resource of a platform waits for.
 	Expected []Controller `json:"expected"`
+	// Crashed says that PostgreSQL has died in the run, and with it what was committed without waiting for the disk:
+	// wake-ups among it, which are made again.
+	Crashed bool `json:"crashed,omitempty"`
 
 	Calls      []Call     `json:"calls"`      // by End; all that there were, of the controllers too
 	Deliveries []Delivery `json:"deliveries"` // as they came, in the order of the ordering keys
