@@ -121,3 +121,35 @@ func TestNoLeaseWhilePubSubIsAway(t *testing.T) {
 	w.awaitDrained(t)
 	w.verify(t)
 }
+
+// While Pub/Sub hangs, what is on its way is bounded, and the rest waits in the outbox.
+func TestNoLeaseWhileManyAreOnTheirWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.relay(t, outbox.Options{})
+	run(t, r)
+	await(t, "the relay to run", func() bool { return r.Lease().Claim != "" })
+	release := make(chan struct{})
+	w.server.when(func(ctx context.Context, _ *pb.PubsubMessage) error {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	})
+	_, born := w.createUnder(t, r)
+	for n := range 1000 { // The same event; a duplicate is on its way as well as others.
+		if r.Lease().Claim == "" {
+			t.Fatalf("no lease is offered while %d events are on their way", n)
+		}
+		r.Hand(*born)
+	}
+	if lease := r.Lease(); lease.Claim != "" {
+		t.Errorf("%+v is offered while 1,000 events are on their way", lease)
+	}
+	w.create(t)
+	close(release)
+	await(t, "room for others", func() bool { return r.Lease().Claim != "" })
+	w.awaitDrained(t)
+	w.verify(t)
+}
