@@ -21,8 +21,8 @@ const insertEvent = `
 	SELECT $1, 'cluster', c.id, c.id, $2, $3, false, c.generation, c.platform, c.created_by, $4, $5, $6
 	FROM changed c`
 
-// insertFirstEvent is insertEvent for a resource that is made in this statement, under the lease that it is offered in $17 and $18.
-// It needs no look at what else is to be published: nothing can come before the creation.
+// insertFirstEvent is insertEvent for a resource that is made in this statement, under the lease that it is offered
+// in $17 and $18. It needs no look at what else is to be published: nothing can come before the creation.
 const insertFirstEvent = `
 	INSERT INTO outbox (id, kind, cluster_id, resource_id, type, reason, wake, generation, platform, created_by,
 		metadata, request_id, traceparent, claim, leased_until)

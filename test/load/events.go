@@ -21,9 +21,10 @@ func eventsStudy() study {
 	return study{
 		name: "events",
 		about: "How long a change takes to reach whom it concerns, at 10,000 clusters. Everything comes in open loops (see open-loop).\n\n" +
-			"*Commit to acknowledged*: 500 creations a second, each of which makes one event. The time is that from created_at, which the statement of the creation sets before its transaction commits, to when a\n" +
-			"subscriber has the event in hand, both on the clock of this machine: so the rest of the transaction, with the flush of the log,\n" +
-			"is in it, and the millisecond that the subscriber waits between two pulls; the acknowledgement comes before that. The floor is a\n" +
+			"*Commit to acknowledged*: 500 creations a second, each of which makes one event. The time is that from\n" +
+			"created_at, which the statement of the creation sets before its transaction commits, to when a subscriber has the event in\n" +
+			"hand, both on the clock of this machine: so the rest of the transaction, with the flush of the log, is in it,\n" +
+			"and the millisecond that the subscriber waits between two pulls; the acknowledgement comes before that. The floor is a\n" +
 			"program that publishes copies of such a message, each with an ordering key of its own, to the same\n" +
 			"server at the same rate with the same client library, one a call as the service does; and as fast as it goes.\n\n" +
 			"*Create to event*: from when a POST was due to when a subscriber has the event in hand. The subscriber pulls from one topic every\n" +

@@ -21,13 +21,13 @@ func sizesStudy() study {
 	return study{
 		name: "sizes",
 		about: "What each operation costs at 10,000, 100,000 and 1,000,000 clusters with three reports and a node pool each, 200 of an\n" +
-			"owner, at 8 connections: CPU as judged (see operations), the median of the latency, and how many pages of 8 KiB the statements looked\n" +
-			"at, in memory or not (pg_stat_statements). Each must be within twice its value at 10,000. PostgreSQL has a quarter of the\n" +
-			"machine's memory for its buffers, as its manual recommends, no checkpoints meanwhile, and no autovacuum: dead rows are swept\n" +
-			"after each operation. Nothing in the fleet\n" +
-			"is due to be woken meanwhile, so that a larger one does not leave less of the machine: a million clusters that are woken every\n" +
-			"five minutes are 6,700 events a second, with their node pools. The statuses of the larger fleets are those that the service\n" +
-			"has calculated for the first clusters.",
+			"owner, at 8 connections: CPU as judged (see operations), the median of the latency, and how many pages of 8 KiB the\n" +
+			"statements looked at, in memory or not (pg_stat_statements). Each must be within twice its value at 10,000.\n" +
+			"PostgreSQL has a quarter of the machine's memory for its buffers, as its manual recommends, no checkpoints meanwhile, and\n" +
+			"no autovacuum: dead rows are swept after each operation. Nothing in the fleet is due to be woken meanwhile, so that a\n" +
+			"larger one does not leave less of the machine: a million clusters that are woken every five minutes are 6,700 events a\n" +
+			"second, with their node pools. The statuses of the larger fleets are those that the service has calculated for the first\n" +
+			"clusters.",
 		run: studySizes,
 	}
 }
