@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"context"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,17 +34,12 @@ func (w *world) createAt(t *testing.T, r *outbox.Relay) *models.Resource {
 	return c
 }
 
-// watchedStore counts the events that were claimed.
-type watchedStore struct {
-	outbox.Store
-
-	claimed atomic.Int64
-}
-
-func (s *watchedStore) ClaimEvents(ctx context.Context, claim string, lease time.Duration, limit int) ([]models.QueuedEvent, error) {
-	events, err := s.Store.ClaimEvents(ctx, claim, lease, limit)
-	s.claimed.Add(int64(len(events)))
-	return events, err
+// offering runs a relay and waits until it offers leases. It stops at the end of the test, or before.
+func offering(t *testing.T, r *outbox.Relay) (stop func()) {
+	t.Helper()
+	stop = run(t, r)
+	await(t, "the relay to run", func() bool { return r.Lease().Claim != "" })
+	return stop
 }
 
 // What is born under a lease is published without ever being claimed; what comes while it is
@@ -53,10 +47,9 @@ func (s *watchedStore) ClaimEvents(ctx context.Context, claim string, lease time
 func TestWhatIsHandedOverIsNotClaimed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	store := &watchedStore{Store: w.db}
+	store := &countingStore{DB: w.db.DB}
 	r := outbox.New(store, openPubSub(t, w.server.addr), &counter{}, quiet(), outbox.Options{})
-	run(t, r)
-	await(t, "the relay to run", func() bool { return r.Lease().Claim != "" })
+	offering(t, r)
 	for range 20 {
 		w.createAt(t, r)
 		w.awaitDrained(t)
@@ -82,8 +75,7 @@ func TestAHandOverThatWasLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	dead := w.relay(t, outbox.Options{Lease: 300 * time.Millisecond})
-	stop := run(t, dead)
-	await(t, "the relay to run", func() bool { return dead.Lease().Claim != "" })
+	stop := offering(t, dead)
 	c, born := w.createUnder(t, dead)
 	if born == nil || born.Event.ClusterID != c.ID {
 		t.Fatalf("born: %+v", born)
@@ -109,8 +101,7 @@ func TestNoLeaseWhilePubSubIsAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.relay(t, outbox.Options{})
-	run(t, r)
-	await(t, "the relay to run", func() bool { return r.Lease().Claim != "" })
+	offering(t, r)
 	w.server.when(func(context.Context, *pb.PubsubMessage) error { return status.Error(codes.Unavailable, "away") })
 	await(t, "the relay to see it", func() bool {
 		w.createAt(t, r)
@@ -127,8 +118,7 @@ func TestNoLeaseWhileManyAreOnTheirWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.relay(t, outbox.Options{})
-	run(t, r)
-	await(t, "the relay to run", func() bool { return r.Lease().Claim != "" })
+	offering(t, r)
 	release := make(chan struct{})
 	w.server.when(func(ctx context.Context, _ *pb.PubsubMessage) error {
 		select {

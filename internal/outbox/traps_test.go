@@ -151,12 +151,15 @@ func TestTrap20_EventsAreSentInBatches(t *testing.T) {
 type countingStore struct {
 	*database.DB
 
-	calls atomic.Int64
+	calls   atomic.Int64
+	claimed atomic.Int64 // events
 }
 
 func (s *countingStore) ClaimEvents(ctx context.Context, claim string, lease time.Duration, limit int) ([]models.QueuedEvent, error) {
 	s.calls.Add(1)
-	return s.DB.ClaimEvents(ctx, claim, lease, limit)
+	events, err := s.DB.ClaimEvents(ctx, claim, lease, limit)
+	s.claimed.Add(int64(len(events)))
+	return events, err
 }
 
 func (s *countingStore) MarkPublished(ctx context.Context, events []models.QueuedEvent) (bool, error) {
